@@ -1,0 +1,54 @@
+"""A contact sheet: one photo in every style of a model, each with its number and title."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from livestyle.frame import Image
+from livestyle.stylizer import Stylizer
+
+TILE_HEIGHT = 360  # pixels of a picture
+CAPTION_HEIGHT = 30
+GAP = 8
+PAPER, INK = 250, 30  # grey levels
+
+
+def paint_styles(photo: Image, stylizer: Stylizer) -> Iterator[Image]:
+    """The photo in style 0 (original), 1, 2, …, scaled to the height of a tile."""
+    height, width = photo.shape[:2]
+    size = (max(1, round(width * TILE_HEIGHT / height)), TILE_HEIGHT)
+    interpolation = cv2.INTER_AREA if height > TILE_HEIGHT else cv2.INTER_CUBIC
+    small = np.ascontiguousarray(cv2.resize(photo, size, interpolation=interpolation), dtype=np.uint8)
+    for mix in np.eye(len(stylizer.manifest.styles), dtype=np.float32):
+        yield stylizer(small, mix)
+
+
+def arrange_sheet(pictures: list[Image], captions: list[str]) -> Image:
+    """Pictures of one size on pale paper, in about a 3:2 sheet, row by row.
+
+    Shapes: each (h, w, 3) -> (H, W, 3).
+    """
+    height, width = pictures[0].shape[:2]
+    cell_h, cell_w = height + CAPTION_HEIGHT + GAP, width + GAP
+    columns = max(1, min(len(pictures), round(math.sqrt(1.5 * len(pictures) * cell_h / cell_w))))
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * cell_h + GAP, columns * cell_w + GAP, 3), PAPER, np.uint8)
+    for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        y, x = GAP + i // columns * cell_h, GAP + i % columns * cell_w
+        sheet[y : y + height, x : x + width] = picture
+        _write_caption(sheet[y + height : y + height + CAPTION_HEIGHT, x : x + width], caption)
+    return sheet
+
+
+def _write_caption(strip: Image, caption: str) -> None:
+    # cv2's line fonts know ASCII only: é becomes e.
+    text = unicodedata.normalize("NFKD", caption).encode("ascii", "ignore").decode()
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+    while text and cv2.getTextSize(text, font, scale, 1)[0][0] > strip.shape[1]:
+        text = text[:-1]
+    cv2.putText(strip, text, (0, CAPTION_HEIGHT - 10), font, scale, (INK, INK, INK), 1, cv2.LINE_AA)

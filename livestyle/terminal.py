@@ -1,0 +1,72 @@
+"""The terminal: progress bars on stderr, and Ctrl-C as a question that a loop can ask."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from livestyle.frame import Frame, VideoInfo
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM. Not KeyboardInterrupt, for which the command parser has its own words and status."""
+
+
+def raise_stopped(*_: object) -> NoReturn:
+    """A signal handler: everything that is open cleans up on the way out."""
+    raise Stopped
+
+
+class StopSignal:
+    """Ctrl-C and SIGTERM as a question that a loop asks between steps; the second one interrupts."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        self._before = {
+            number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
+            raise Stopped
+        self.asked = True
+
+
+@contextmanager
+def progress_bar(unit: str = "fps") -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed:.1f} {unit}" if task.speed else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f}%"))
+    console = Console(stderr=True)
+    with Progress(
+        *columns, Speed(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bar:
+        yield bar
+
+
+def with_progress(frames: Iterable[Frame], info: VideoInfo, duration: float | None) -> Iterator[Frame]:
+    """The frames, and a bar that knows from their timestamps how much is left."""
+    with progress_bar() as bar:
+        total = info.frame_count or (duration * info.fps if duration else None)
+        task = bar.add_task("painting", total=total)
+        for frame in frames:
+            yield frame
+            bar.advance(task)
