@@ -1,0 +1,82 @@
+"""Opens video files, and says in one sentence why one cannot be opened."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from livestyle.errors import SourceError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+LONGEST_SIDE = 16384  # pixels; beyond it, one frame takes more than 800 MB
+_TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT
+
+
+def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
+    """Open a file and find its moving picture. Raises SourceError."""
+    # cv2 is loaded by now: livestyle imports it first. The other order makes its windows hang on Linux.
+    import av
+
+    _check_is_file(path)
+    try:
+        # "file:" keeps a colon in a name from being read as a protocol. Tags may be in any encoding.
+        container = av.open(f"file:{path}", "r", metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, OSError):
+            raise SourceError(f"cannot read {path}: {error.strerror}") from error
+        raise SourceError(f"cannot read {path}: it is not a video, or it is broken or cut short") from error
+    try:
+        return container, _moving_picture(path, container)
+    except BaseException:
+        container.close()
+        raise
+
+
+def beginning_of(container: InputContainer) -> Fraction:
+    """The time in a file that its viewer calls 0, in seconds."""
+    # Broadcast formats count from anywhere, often from hours; elsewhere a late start is meant.
+    if container.format.flags & _TS_DISCONT and container.start_time is not None:
+        return Fraction(container.start_time, 1_000_000)
+    return Fraction(0)
+
+
+def _check_is_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise SourceError(f"{path} is a folder; name a video file in it")
+        if not path.exists():
+            raise SourceError(f"there is no video {path}; check the name")
+        if not path.is_file():  # a pipe or a device could block for ever
+            raise SourceError(f"{path} is not a file")
+        if path.stat().st_size == 0:
+            raise SourceError(f"{path} is empty (0 bytes); copy or download it again")
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {error}") from error
+
+
+def _moving_picture(path: Path, container: InputContainer) -> VideoStream:
+    from av.stream import Disposition
+
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic  # a cover
+    ]
+    if not streams or container.format.name == "tty":  # libav would show a .txt file as a video
+        raise SourceError(f"{path} has no video in it")
+    stream = streams[0]
+    context = stream.codec_context
+    if context is None or not stream.time_base:
+        raise SourceError(f"cannot read {path}: no decoder knows its kind of video")
+    if not context.width or not context.height:
+        raise SourceError(f"cannot read {path}: its video is {context.width} x {context.height} pixels")
+    if max(context.width, context.height) > LONGEST_SIDE:
+        raise SourceError(
+            f"cannot read {path}: its video is {context.width} x {context.height} pixels, "
+            f"and no side may be longer than {LONGEST_SIDE}"
+        )
+    return stream

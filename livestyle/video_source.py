@@ -1,0 +1,293 @@
+"""Reads video files: every frame upright, in RGB, with the timestamp that the file gives it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import cv2
+import numpy as np
+
+from livestyle.errors import SourceError
+from livestyle.frame import Frame, Image, VideoInfo
+from livestyle.video_container import LONGEST_SIDE, beginning_of, open_video
+
+if TYPE_CHECKING:
+    import av
+    from av.video.stream import VideoStream
+
+# A key frame is filed under its decoding time, which may lie this much before the time it is shown.
+SEEK_MARGIN = 2  # seconds
+# "1.001", typed by a user, is not exactly 1001/1000; the frames of a video lie much further apart than this.
+_TOLERANCE = Fraction(1, 1_000_000)  # seconds
+# What libav assumes for streams that do not tell their rate.
+_USUAL_RATE = Fraction(25)
+_UNSPECIFIED_MATRIX = 2  # AVCOL_SPC_UNSPECIFIED
+_HDR_CURVES = (16, 18)  # AVCOL_TRC_SMPTE2084 (PQ) and ARIB_STD_B67 (HLG)
+
+_log = logging.getLogger(__name__)
+
+
+class VideoFileSource:
+    """The frames of a video file, or of a stretch of it, in the order they are shown.
+
+    start, end: seconds from the file's beginning. The first frame at or after start gets timestamp 0, and no
+    frame at or after end is given. Without a start, timestamps are the file's own.
+    height: larger pictures are scaled down to it, keeping the aspect.
+
+    Pictures are turned and mirrored as the file says. A broken piece on the way is skipped, with one warning
+    in the log at the end. Raises SourceError for what cannot be read.
+
+    time_base: every timestamp is a whole number of these seconds. duration: seconds to be read, where known.
+    pixel_aspect: width of a pixel over its height.
+    trimmed: there is a start. origin: the file's time that is timestamp 0, in seconds. stretch: seconds from
+    there to the end that was asked for. last_frame_duration: seconds, of the frame given last; 0 if unknown.
+    """
+
+    is_live = False
+
+    def __init__(
+        self, path: Path, *, start: float = 0.0, end: float | None = None, height: int | None = None
+    ) -> None:
+        if height is not None and height < 1:
+            raise ValueError(f"height must be at least 1, not {height}")
+        if not 0 <= start < math.inf:
+            raise SourceError(f"a video cannot be read from {start:g} seconds; start at 0 or later")
+        if end is not None and not end > start:
+            raise SourceError(f"nothing to read: the end ({end:g} s) is not after the start ({start:g} s)")
+        self.path = path
+        self.trimmed = start > 0
+        self.last_frame_duration = Fraction(0)
+        self._lock = Lock()  # another thread may be reading when this one closes
+        self._broken_pieces = 0
+        self._last_pts: int | None = None
+        self._container, self._stream = open_video(path)
+        try:
+            self._begin(start, end, height)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, start: float, end: float | None, height: int | None) -> None:
+        assert self._stream.time_base is not None  # open_video looked
+        self.time_base = self._stream.time_base
+        self._beginning = beginning_of(self._container)
+        self._start_pts = self._pts(start) if self.trimmed else None
+        self._end_pts = self._pts(end) if end is not None and end < math.inf else None
+        self._frames = self._decode_stretch()
+        self._next = next(self._frames, None)
+        if self._next is None:
+            if self._last_pts is None:
+                raise SourceError(
+                    f"cannot read {self.path}: no frame can be decoded; it is broken or cut short"
+                )
+            raise SourceError(f"nothing to read: {self.path} has no frame from {start:g} s until the end")
+
+        first = self._next.picture
+        self._zero_pts = self._next.pts if self.trimmed else round(self._beginning / self.time_base)
+        self.origin = self._zero_pts * self.time_base
+        self.stretch = None if self._end_pts is None else (self._end_pts - self._zero_pts) * self.time_base
+        self.duration = self._duration()
+        self._upright = _Upright.of(first)
+        self._to_rgb = _RgbReader()
+        width, shown_height = first.width, first.height
+        self.pixel_aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        if self._upright.transposed:
+            width, shown_height = shown_height, width
+            self.pixel_aspect = 1 / self.pixel_aspect
+        if height is not None and height < shown_height:
+            width, shown_height = max(1, round(width * height / shown_height)), height
+        whole = not self.trimmed and self._end_pts is None
+        count = self._stream.frames if whole else 0
+        self.info = VideoInfo(width, shown_height, float(_rate(self._stream)), count or None)
+        if first.color_trc in _HDR_CURVES:
+            _log.warning("%s is HDR video: its colours will look pale", self.path)
+
+    def _pts(self, seconds: float) -> int:
+        return math.ceil((self._beginning + Fraction(seconds) - _TOLERANCE) / self.time_base)
+
+    def _duration(self) -> float | None:
+        if self._stream.duration:
+            end_pts = (self._stream.start_time or 0) + self._stream.duration
+        elif self._container.duration:
+            seconds = self._beginning + Fraction(self._container.duration, 1_000_000)
+            end_pts = round(seconds / self.time_base)
+        else:
+            return None if self.stretch is None else float(self.stretch)
+        if self._end_pts is not None:
+            end_pts = min(end_pts, self._end_pts)
+        return max(0.0, float((end_pts - self._zero_pts) * self.time_base))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._container.close()
+            self._frames = iter(())
+            self._next = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while (frame := self._read(index)) is not None:
+            yield frame
+            index += 1
+        if self._broken_pieces:
+            _log.warning("%s is damaged: %d broken pieces were skipped", self.path, self._broken_pieces)
+            self._broken_pieces = 0
+
+    def _read(self, index: int) -> Frame | None:
+        with self._lock:
+            shown, self._next = self._next or next(self._frames, None), None
+            if shown is None:
+                return None
+            self.last_frame_duration = shown.picture.duration * self.time_base
+            image = self._upright.apply(self._to_rgb(shown.picture))
+        size = (self.info.width, self.info.height)
+        if image.shape[1::-1] != size:  # to be scaled down, or a stream that changes its size on the way
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return Frame(image, index, float((shown.pts - self._zero_pts) * self.time_base))
+
+    def _decode_stretch(self) -> Iterator[_Shown]:
+        """The frames from the start to the end. A seek that lands wrong costs time, never a frame."""
+        frames = self._decode()
+        first = None
+        if self._start_pts is not None and self._seek(self._start_pts):
+            first = next(frames, None)
+            self._broken_pieces = 0  # decoders complain until their first key frame
+            if first is None or first.pts > self._start_pts:
+                first = None
+                self._container.close()
+                self._container, self._stream = open_video(self.path)
+                self._last_pts = None
+                frames = self._decode()
+        if first is None:
+            first = next(frames, None)
+        while first is not None:
+            if self._end_pts is not None and first.pts >= self._end_pts:
+                return
+            if self._start_pts is None or first.pts >= self._start_pts:
+                yield first
+            first = next(frames, None)
+
+    def _seek(self, pts: int) -> bool:
+        """Go to a key frame before a time; False where the file has to be read from its beginning."""
+        import av
+
+        target = pts - math.ceil(SEEK_MARGIN / self.time_base)
+        if target * self.time_base <= self._beginning:
+            return False
+        try:
+            self._container.seek(target, stream=self._stream)
+        except av.FFmpegError:
+            return False
+        return True
+
+    def _decode(self) -> Iterator[_Shown]:
+        """All frames from here on, each shown after the one before."""
+        step = max(1, round(1 / (_rate(self._stream) * self.time_base)))
+        for picture in self._pictures():
+            if self._last_pts is None:
+                pts = picture.pts or 0
+            elif picture.pts is None:  # raw streams carry no time
+                pts = self._last_pts + step
+            else:
+                pts = max(picture.pts, self._last_pts + 1)
+            self._last_pts = pts
+            yield _Shown(pts, picture)
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        import av
+
+        self._stream.thread_type = "AUTO"
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                if isinstance(error, OSError):  # the disk's fault, not the file's
+                    raise SourceError(f"cannot read {self.path}: {error.strerror}") from error
+                self._broken_pieces += 1
+                return
+            if packet is None:
+                return
+            try:
+                pictures = packet.decode()
+            except av.FFmpegError:
+                self._broken_pieces += 1
+                continue
+            for picture in pictures:
+                if 0 < picture.width <= LONGEST_SIDE and 0 < picture.height <= LONGEST_SIDE:
+                    yield picture
+                else:
+                    self._broken_pieces += 1
+
+
+class _Shown(NamedTuple):
+    pts: int
+    picture: av.VideoFrame
+
+
+class _Upright(NamedTuple):
+    """How to turn a picture: transposed first, then mirrored."""
+
+    transposed: bool = False
+    mirrored_x: bool = False
+    mirrored_y: bool = False
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> Self:
+        """From the display matrix: a stored (p, q) is shown at (a p + c q, b p + d q)."""
+        try:
+            matrix = bytes(picture.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
+        except (KeyError, ValueError):  # it has none, or PyAV 18 stumbled over another kind of side data
+            return cls(*_QUARTER_TURNS[round(picture.rotation / 90) % 4])
+        a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
+        if abs(b) > abs(a):
+            return cls(True, c < 0, b < 0)
+        return cls(False, a < 0, d < 0)
+
+    def apply(self, image: Image) -> Image:
+        if self.transposed:
+            image = image.transpose(1, 0, 2)
+        if self.mirrored_x:
+            image = image[:, ::-1]
+        if self.mirrored_y:
+            image = image[::-1]
+        return np.ascontiguousarray(image)
+
+
+# counterclockwise
+_QUARTER_TURNS = ((False, False, False), (True, False, True), (False, True, True), (True, True, False))
+
+
+class _RgbReader:
+    """Turns decoded pictures into RGB, by the matrix that the file names or the usual one for its size."""
+
+    def __init__(self) -> None:
+        from av.video.reformatter import Colorspace, VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._small, self._large = Colorspace.ITU601, Colorspace.ITU709
+
+    def __call__(self, picture: av.VideoFrame) -> Image:
+        matrix = None
+        if picture.colorspace == _UNSPECIFIED_MATRIX:
+            matrix = self._large if picture.height > 576 else self._small
+        rgb = self._reformatter.reformat(picture, format="rgb24", src_colorspace=matrix)
+        return np.asarray(rgb.to_ndarray(), np.uint8)
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or _USUAL_RATE
