@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from livestyle.errors import SinkError
+from livestyle.whole_file import WholeFile
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    file = WholeFile(tmp_path / "out.mp4", overwrite=False)
+    partial = file.begin()
+    partial.write_text("whole")
+    assert partial.name.startswith(".out.partial-")
+    assert partial.suffix == ".mp4"
+    assert not (tmp_path / "out.mp4").exists()
+    file.complete()
+    file.abandon()  # too late to matter
+    assert (tmp_path / "out.mp4").read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [tmp_path / "out.mp4"]
+
+
+def test_what_is_abandoned_leaves_nothing(tmp_path: Path) -> None:
+    file = WholeFile(tmp_path / "out.mp4", overwrite=False)
+    file.abandon()
+    file.begin()
+    file.abandon()
+    file.abandon()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    one, other = (WholeFile(tmp_path / "out.mp4", overwrite=True) for _ in range(2))
+    assert one.begin() != other.begin()
+
+
+def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_text("old")
+    with pytest.raises(SinkError, match=r"out\.mp4 exists; --overwrite replaces it"):
+        WholeFile(out, overwrite=False)
+    file = WholeFile(out, overwrite=True)
+    file.begin().write_text("new")
+    assert out.read_text() == "old"
+    file.complete()
+    assert out.read_text() == "new"
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    file = WholeFile(tmp_path / "out.mp4", overwrite=False)
+    file.begin()
+    (tmp_path / "out.mp4").write_text("somebody else's")
+    with pytest.raises(SinkError, match="exists"):
+        file.complete()
+    file.abandon()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["somebody else's"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_a_link(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "target.mp4", tmp_path / "link.mp4"
+    link.symlink_to(target)
+    if there:
+        target.write_text("old")
+    file = WholeFile(link, overwrite=True)
+    partial = file.begin()
+    partial.write_text("new")
+    assert partial.parent == target.parent
+    file.complete()
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another kind of rights")
+def test_the_usual_rights_are_given(tmp_path: Path) -> None:
+    file = WholeFile(tmp_path / "out.mp4", overwrite=False)
+    file.begin()
+    file.complete()
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "out.mp4").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing/out.mp4", r"there is no folder .*missing; make it first"),
+        ("folder.mp4", "it is a folder"),
+        ("file/out.mp4", "there is no folder"),
+        (f"{'long' * 100}.mp4", "too long"),
+        ("null\0.mp4", "null"),
+    ],
+)
+def test_where_no_file_can_be_is_told_at_once(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(SinkError, match=words) as raised:
+        WholeFile(tmp_path / name, overwrite=True).begin()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_long_name_has_room_for_its_partial(tmp_path: Path) -> None:
+    file = WholeFile(tmp_path / f"{'é' * 120}.mp4", overwrite=False)  # 244 bytes; a name has 255
+    file.begin()
+    file.complete()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(SinkError, match="Permission denied"):
+        WholeFile(tmp_path / "out.mp4", overwrite=False).begin()
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="no devices as files")
+def test_a_device_is_no_file() -> None:
+    with pytest.raises(SinkError, match="it is not a file"):
+        WholeFile(Path("/dev/null"), overwrite=True)
+
+
+def test_completing_before_beginning_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="begin"):
+        WholeFile(tmp_path / "out.mp4", overwrite=False).complete()
