@@ -63,6 +63,7 @@ def write_clip(
     options: dict[str, str] | None = None,
     format: str | None = None,
     period: int = 24,
+    aspect: Fraction | None = None,
     chapters: bool = False,
 ) -> Path:
     """A video of picture(0), picture(1), … at the given times, with a key frame every 5 frames."""
@@ -74,6 +75,8 @@ def write_clip(
         video = container.add_stream(codec, rate=rate, width=width, height=height)
         video.codec_context.time_base = time_base
         video.codec_context.gop_size = 5
+        if aspect is not None:
+            video.codec_context.sample_aspect_ratio = aspect
         video.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         if codec == "libx264":
             video.codec_context.options = {"crf": "12"}
