@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import RATE, Sound, index_of, picture, set_matrix, write_clip
+from clips import Sound, index_of, picture, set_matrix, write_clip
 
 from livestyle.errors import SourceError
 from livestyle.frame import Image
@@ -263,7 +263,3 @@ def long_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """100 frames, whose pictures repeat after 20."""
     folder = tmp_path_factory.mktemp("clips")
     return {name: write_clip(folder / name, pts=range(100), period=20) for name in ("a.mp4", "a.ts")}
-
-
-def test_the_usual_rate_of_these_clips_is_25() -> None:
-    assert RATE == 25
