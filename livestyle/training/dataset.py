@@ -1,0 +1,107 @@
+"""Content photos and style paintings, from folders that hold anything."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from livestyle.errors import RecipeError
+from livestyle.frame import Image
+
+log = logging.getLogger(__name__)
+
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+# The short side of a photo is scaled to crop * U(1, this) before the crop is cut.
+LARGEST_SCALE = 1.35
+MAX_TRIES = 100
+
+
+class ContentImages(Dataset[Tensor]):
+    """Batches of random crops; item `step` is the same whenever and wherever it is asked for.
+
+    That makes a resumed run see the photos that an uninterrupted one would have seen.
+    A photo that cannot be read, or is smaller than half a crop, is replaced by another and named once.
+
+    Item: (batch, crop, crop, 3) uint8 RGB. Raises RecipeError when the folder holds no usable photo.
+    """
+
+    def __init__(self, folder: Path, *, batch: int, crop: int, steps: int, seed: int) -> None:
+        if not folder.is_dir():
+            raise RecipeError(f"no folder of photos at {folder}: set content_folder in the recipe")
+        self.paths = sorted(
+            path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+        )
+        if not self.paths:
+            raise RecipeError(f"no photos in {folder}: set content_folder in the recipe")
+        self.batch, self.crop, self.steps, self.seed = batch, crop, steps, seed
+        self.skipped: set[Path] = set()
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Tensor:
+        rng = np.random.default_rng((self.seed, step))
+        return torch.from_numpy(np.stack([self._crop(rng) for _ in range(self.batch)]))
+
+    def _crop(self, rng: np.random.Generator) -> Image:
+        for _ in range(MAX_TRIES):
+            path = self.paths[rng.integers(len(self.paths))]
+            photo = read_rgb(path)
+            if photo is not None and min(photo.shape[:2]) >= self.crop // 2:
+                break
+            if path not in self.skipped:
+                self.skipped.add(path)
+                log.warning("skipped %s: %s", path, "cannot be read" if photo is None else "too small")
+        else:
+            raise RecipeError(f"{MAX_TRIES} photos in a row could not be used; the last was {path}")
+        photo = resize_short_side(photo, round(self.crop * rng.uniform(1, LARGEST_SCALE)))
+        y = rng.integers(photo.shape[0] - self.crop + 1)
+        x = rng.integers(photo.shape[1] - self.crop + 1)
+        photo = photo[y : y + self.crop, x : x + self.crop]
+        return photo[:, ::-1] if rng.random() < 0.5 else photo
+
+
+def load_style_image(path: Path, short_side: int) -> Tensor:
+    """A painting, its short side scaled to `short_side` pixels. Shape (1, 3, H, W), [0, 1]."""
+    painting = read_rgb(path)
+    if painting is None:
+        raise RecipeError(f"cannot read the painting {path}: is it a picture?")
+    if min(painting.shape[:2]) < 32:
+        raise RecipeError(f"the painting {path} is only {painting.shape[1]}x{painting.shape[0]} pixels")
+    return to_tensor(torch.from_numpy(resize_short_side(painting, short_side))[None])
+
+
+def to_tensor(images: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float in [0, 1]."""
+    return images.permute(0, 3, 1, 2).float().div(255).contiguous()
+
+
+def to_image(tensor: Tensor) -> Image:
+    """(3, H, W) float in about [0, 1] -> Image, rounded and clipped."""
+    array = tensor.detach().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(array)
+
+
+def read_rgb(path: Path) -> Image | None:
+    """The picture, or None where it cannot be decoded."""
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except (OSError, cv2.error):
+        return None
+    return None if picture is None else picture.astype(np.uint8, copy=False)
+
+
+def resize_short_side(image: Image, size: int) -> Image:
+    """Scaled so that the shorter side has `size` pixels."""
+    height, width = image.shape[:2]
+    scale = size / min(height, width)
+    target = (max(size, round(width * scale)), max(size, round(height * scale)))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(image, target, interpolation=interpolation), dtype=np.uint8)

@@ -1,0 +1,156 @@
+"""From a checkpoint to one ONNX file that says what it holds, compared with torch before it is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from livestyle.engines import open_engine
+from livestyle.errors import ModelError, RecipeError, SinkError
+from livestyle.frame import Image
+from livestyle.manifest import METADATA_KEY, Manifest, Style
+from livestyle.training.network import TransformNet
+from livestyle.training.recipe import Recipe
+
+# onnxruntime's CUDA provider pads by reflection only up to opset 18.
+OPSET = 18
+# Two engines round differently; more than this on average means that the graph is not the network.
+MAX_MEAN_DIFFERENCE = 1.0  # grey levels
+
+
+class FrameGraph(nn.Module):
+    """The network with the frame as its contract; only export runs it.
+
+    Casting, scaling, clipping and rounding live in the graph, so that no runtime can disagree with training.
+    Shapes: frame (1, H, W, 3) uint8 RGB, style_mix (n_styles,) float32 -> (1, H, W, 3) uint8 RGB.
+    """
+
+    def __init__(self, network: TransformNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frame: Tensor, style_mix: Tensor) -> Tensor:
+        image = frame.permute(0, 3, 1, 2).float() * (1 / 255)
+        stylized: Tensor = self.network(image, style_mix[None]) * 255
+        return stylized.clamp(0, 255).round().permute(0, 2, 3, 1).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far the exported graph is from torch, in grey levels, over photos and styles."""
+
+    mean: float
+    worst: float
+    pictures: int
+
+
+def export_onnx(
+    network: TransformNet, recipe: Recipe, path: Path, photos: Sequence[Image], *, overwrite: bool = False
+) -> Comparison:
+    """Write `network` to `path` with its manifest, unless it disagrees with torch on `photos`.
+
+    Raises RecipeError where the mean difference exceeds one grey level; then nothing is written.
+    """
+    if path.exists() and not overwrite:
+        raise SinkError(f"{path} exists; add --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise SinkError(f"no folder {path.parent}; make it first")
+    partial = path.with_name(f".{path.stem}.partial.onnx")
+    network = network.eval().cpu()
+    try:
+        model = _to_onnx(network, manifest_of(recipe, network))
+        partial.write_bytes(model)
+        comparison = compare(network, partial, photos)
+        if comparison.mean > MAX_MEAN_DIFFERENCE:
+            raise RecipeError(
+                f"{path} was not written: the graph differs from torch by {comparison.mean:.2f} grey levels "
+                "on average; please report this with your versions of torch and onnxruntime"
+            )
+        partial.replace(path)
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return comparison
+
+
+def manifest_of(recipe: Recipe, network: TransformNet) -> Manifest:
+    """What the model file will say about itself."""
+    original = Style(name="original", title="Original", artist="", year="", licence="")
+    styles = [
+        Style(name=s.name, title=s.title, artist=s.artist, year=s.year, licence=s.licence, source=s.source)
+        for s in recipe.styles
+    ]
+    return Manifest(
+        name=recipe.name,
+        version=recipe.version,
+        styles=(original, *styles),
+        size_multiple=network.size_multiple,
+        licence=recipe.licence,
+        recipe=recipe.text,
+        quality={},
+    )
+
+
+def compare(network: TransformNet, path: Path, photos: Sequence[Image]) -> Comparison:
+    """Run every photo in one style (they take turns) through torch and through the file."""
+    if not photos:
+        raise RecipeError("no photo to compare the export on: give --photos FOLDER")
+    engine = open_engine(path, "cpu")
+    graph = FrameGraph(network)
+    differences = []
+    for i, photo in enumerate(photos):
+        multiple = network.size_multiple
+        height, width = (size // multiple * multiple for size in photo.shape[:2])
+        frame = np.ascontiguousarray(photo[None, :height, :width])
+        mix = np.eye(network.n_styles, dtype=np.float32)[i % network.n_styles]
+        with torch.no_grad():
+            expected = graph(torch.from_numpy(frame), torch.from_numpy(mix)).numpy()
+        differences.append(np.abs(expected.astype(np.int16) - engine.run(frame, mix)))
+    return Comparison(
+        mean=float(np.mean([d.mean() for d in differences])),
+        worst=float(max(d.max() for d in differences)),
+        pictures=len(differences),
+    )
+
+
+def _to_onnx(network: TransformNet, manifest: Manifest) -> bytes:
+    try:
+        import onnx  # here, so that training alone needs neither
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ModelError("export needs onnx and onnxscript: pip install 'livestyle[train]'") from error
+    multiple = network.size_multiple
+    height = multiple * torch.export.Dim("h", min=4, max=1024)
+    width = multiple * torch.export.Dim("w", min=4, max=1024)
+    example = (
+        torch.zeros(1, 8 * multiple, 9 * multiple, 3, dtype=torch.uint8),
+        torch.zeros(network.n_styles),
+    )
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            FrameGraph(network),
+            example,
+            input_names=["frame", "style_mix"],
+            output_names=["stylized"],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            dynamic_shapes=({1: height, 2: width}, None),
+        )
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
+    return bytes(model.SerializeToString())

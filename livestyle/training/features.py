@@ -1,0 +1,153 @@
+"""The loss network: a VGG whose feature maps say what a picture shows and how it is painted."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from livestyle.errors import RecipeError
+
+Pooling = Literal["max", "average"]
+
+# Convolutions a block; the papers name them convB_I, and the ReLU after each reluB_I.
+CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# Larger files are no loss network: VGG-19 with its classifier is 575 MB.
+MAX_WEIGHTS_BYTES = 700 * 2**20
+
+
+class LossNetwork(nn.Module):
+    """Feature maps of a VGG (Simonyan and Zisserman 2014, arXiv:1409.1556), by the papers' names.
+
+    Weights are frozen. `prepare` takes RGB in [0, 1] to the range that the weights were trained on.
+    `heads` maps a feature map to the one that is returned (used by the slimmed network, see `slim_vgg19`).
+
+    Shapes: image (B, 3, H, W) -> {"relu3_1": (B, C, H / 4, W / 4), ...}, only the layers asked for.
+    """
+
+    def __init__(
+        self,
+        convs: dict[str, nn.Conv2d],
+        prepare: nn.Module,
+        *,
+        pooling: Pooling = "max",
+        heads: dict[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.convs = nn.ModuleDict(convs)
+        self.heads = nn.ModuleDict(heads or {})
+        self.pool = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
+        self.requires_grad_(False)
+        self.eval()
+
+    @property
+    def layers(self) -> list[str]:
+        """Every name that can be asked for, shallow to deep."""
+        return [name.replace("conv", "relu") for name in self.convs]
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        wanted = set(layers)
+        if unknown := wanted - set(self.layers):
+            raise RecipeError(
+                f"the loss network has no layer {sorted(unknown)[0]}; it has {', '.join(self.layers)}"
+            )
+        features: dict[str, Tensor] = {}
+        x = self.prepare(image)
+        block = "1"
+        for name, conv in self.convs.items():
+            if name[4] != block:
+                block = name[4]
+                x = self.pool(x)
+            x = torch.relu(conv(x))
+            layer = name.replace("conv", "relu")
+            if layer in wanted:
+                features[layer] = self.heads[layer](x) if layer in self.heads else x
+                if len(features) == len(wanted):
+                    break
+        return features
+
+
+def open_loss_network(name: str, *, pooling: Pooling = "max") -> LossNetwork:
+    """The loss network called `name`: "vgg16", "vgg19", or the path of a slimmed VGG-19's weights.
+
+    The two names load torchvision's ImageNet weights, which torchvision downloads on first use.
+    Raises RecipeError.
+    """
+    if name in CONVS_PER_BLOCK:
+        return torchvision_vgg(name, pooling=pooling)
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise RecipeError(
+            f"no loss network at {name}: give vgg16, vgg19 or the path of a weights file "
+            "(`loss_network` in the recipe)"
+        )
+    return slim_vgg19(path, pooling=pooling)
+
+
+def torchvision_vgg(name: str, *, pooling: Pooling = "max", pretrained: bool = True) -> LossNetwork:
+    """torchvision's VGG-16 or VGG-19 with ImageNet weights. `pretrained=False`: random ones, for tests."""
+    # Imported here: torchvision is needed by nothing else, and its wheel must match torch's build.
+    from torchvision import models
+
+    build, weights = {
+        "vgg16": (models.vgg16, models.VGG16_Weights.IMAGENET1K_V1),
+        "vgg19": (models.vgg19, models.VGG19_Weights.IMAGENET1K_V1),
+    }[name]
+    try:
+        vgg = build(weights=weights if pretrained else None)
+    except OSError as error:
+        raise RecipeError(
+            f"the weights of {name} could not be downloaded ({error}); connect to the internet once, "
+            "or name a weights file as `loss_network` in the recipe"
+        ) from error
+    names = [f"conv{b}_{i}" for b, n in enumerate(CONVS_PER_BLOCK[name], 1) for i in range(1, n + 1)]
+    convs = [module for module in vgg.features if isinstance(module, nn.Conv2d)]
+    prepare = nn.Conv2d(3, 3, 1)
+    with torch.no_grad():  # (x - mean) / std, channel by channel
+        std = torch.tensor(IMAGENET_STD)
+        prepare.weight.copy_(torch.diag(1 / std)[:, :, None, None])
+        prepare.bias.copy_(-torch.tensor(IMAGENET_MEAN) / std)  # type: ignore[union-attr]
+    return LossNetwork(dict(zip(names, convs, strict=True)), prepare, pooling=pooling)
+
+
+def slim_vgg19(path: Path, *, pooling: Pooling = "max") -> LossNetwork:
+    """VGG-19 up to relu5_1 with a quarter of the channels, and 1x1 heads that give back the full ones.
+
+    Wang et al. 2020, arXiv:2003.08436. Keys: `input` (RGB in [0, 1] to the network's own range),
+    `convB_I`, and `auxB_1`, which predicts the full network's reluB_1 (64, 128, 256, 512, 512 channels).
+    The heads' Gram matrices give clearly better pictures than those of the slim maps themselves.
+    """
+    try:
+        if path.stat().st_size > MAX_WEIGHTS_BYTES:
+            raise RecipeError(f"{path} is too large to be a loss network")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise RecipeError(f"{path} is not a weights file (a plain state dict saved by torch.save)") from error
+    names = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 1), 1) for i in range(1, n + 1)]
+    heads = {f"relu{b}_1": f"aux{b}_1" for b in range(1, 6)}
+    try:
+        prepare = _conv(state, "input")
+        convs = {name: _conv(state, name) for name in names}
+        aux = {layer: nn.Sequential(_conv(state, key), nn.ReLU()) for layer, key in heads.items()}
+        network = LossNetwork(convs, prepare, pooling=pooling, heads=dict(aux))
+        with torch.no_grad():
+            network(torch.zeros(1, 3, 32, 32), heads)
+    except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise RecipeError(f"{path} holds weights, but not those of a slimmed VGG-19 ({error})") from error
+    return network
+
+
+def _conv(state: dict[str, Tensor], key: str) -> nn.Conv2d:
+    weight, bias = state[f"{key}.weight"].float(), state[f"{key}.bias"].float()
+    out_channels, in_channels, size, _ = weight.shape
+    conv = nn.Conv2d(in_channels, out_channels, size, padding=size // 2, padding_mode="reflect")
+    conv.weight = nn.Parameter(weight)
+    conv.bias = nn.Parameter(bias)
+    return conv

@@ -1,0 +1,87 @@
+"""What a stylized image is asked for: the content of the photo, the style of the painting, and calm.
+
+Every loss is a fraction of what was there at the start: 0 is perfect, 1 is "nothing done" (style) or
+"another photo" (content). So one weight serves every style, whatever the energy of its Gram matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Features = Mapping[str, Tensor]
+
+
+def gram_matrix(feature_map: Tensor) -> Tensor:
+    """G[i, j] = mean over pixels of F[i] F[j]        Gatys et al. 2016
+
+    Unlike the paper, the mean is taken, not the sum, so that the image size does not matter.
+    Float32, whatever comes in. Shapes: (B, C, H, W) -> (B, C, C).
+    """
+    f = feature_map.float().flatten(2)  # (B, C, HW)
+    with torch.autocast(f.device.type, enabled=False):
+        # The gradient of F Fᵀ for a symmetric loss is twice that of its first factor: one product, not two.
+        gram = f @ f.detach().transpose(1, 2) / f.shape[2]
+        return 2 * gram - gram.detach()
+
+
+def style_distance(features: Features, target_grams: Mapping[str, Tensor]) -> Tensor:
+    """mean_l ‖G_l − G*_l‖² / ‖G*_l‖², one number per image. Shapes: target_grams (B, C, C) -> (B,)."""
+    distances = [
+        (gram_matrix(features[layer]) - target).square().sum((1, 2)) / target.square().sum((1, 2))
+        for layer, target in target_grams.items()
+    ]
+    return torch.stack(distances).mean(0)
+
+
+def content_distance(features: Tensor, target: Tensor) -> Tensor:
+    """‖F − F*‖² / ‖F*‖² of one layer's feature maps, one number per image. Shapes: (B, C, H, W) -> (B,)."""
+    return (features - target).square().mean((1, 2, 3)) / target.square().mean((1, 2, 3))
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels, one number per image. Shapes: (B, 3, H, W) -> (B,).
+
+    The anisotropic L1 form; Rudin, Osher and Fatemi 1992 use the root of the sum of squares.
+    """
+    rows = (image[:, :, 1:] - image[:, :, :-1]).abs().mean((1, 2, 3))
+    columns = (image[:, :, :, 1:] - image[:, :, :, :-1]).abs().mean((1, 2, 3))
+    return rows + columns
+
+
+def out_of_range(image: Tensor) -> Tensor:
+    """Mean squared distance of pixels to [0, 1], one number per image. Shapes: (B, 3, H, W) -> (B,)."""
+    return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
+
+
+# Periods in pixels at which upsampling by 2, 4 and 8 repeats itself.
+GRID_PERIODS = (2, 4, 8)
+
+
+def grid_excess(image: Tensor) -> Tensor:
+    """How far the spectrum stands out at the network's own upsampling periods, one number per image.
+
+        sum over periods p of max(0, log P(1/p) - log mean P near 1/p), rows and columns
+
+    P: power of the grey picture's differences, Hann window, averaged over lines. A network that paints by
+    repeating one tile has a peak there and no photo or painting does. Shapes: (B, 3, H, W) -> (B,).
+    """
+    grey = image.mean(1)
+    return _line_excess(grey) + _line_excess(grey.transpose(1, 2))
+
+
+def _line_excess(grey: Tensor) -> Tensor:
+    length = (grey.shape[2] - 1) // 8 * 8  # so that every period falls on a bin
+    lines = grey.diff(dim=2)[:, :, :length]
+    window = torch.hann_window(length, periodic=True, device=grey.device)
+    power = torch.fft.rfft(lines * window).abs().square().mean(1)  # (B, length / 2 + 1)
+    total = torch.zeros(grey.shape[0], device=grey.device)
+    for period in GRID_PERIODS:
+        k = length // period
+        # Hann leaks into the bins next to a peak, so the neighbourhood starts three bins away.
+        near = [i for i in (*range(k - 8, k - 2), *range(k + 3, k + 9)) if i < power.shape[1]]
+        level = power[:, near].mean(1).detach() + 1e-8
+        total = total + ((power[:, k] + 1e-8) / level).log().clamp(min=0)
+    return total

@@ -1,0 +1,187 @@
+"""The transform network: one feed-forward pass paints a photo in any mix of its styles."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Stem = Literal["plain", "space_to_depth"]
+Upsampling = Literal["bilinear", "nearest", "pixel_shuffle"]
+
+
+class ConditionalInstanceNorm(nn.Module):
+    """Instance normalization whose scale and shift are chosen by the style.
+
+        z = gamma_s * (x - mu) / sigma + beta_s        Dumoulin et al. 2017 (arXiv:1610.07629)
+
+    mu, sigma: per image and channel, over H and W. gamma, beta: one row per style.
+    A one-hot style_mix picks a row; a fractional one blends rows, as the paper does to combine styles.
+
+    Shapes: x (B, C, H, W), style_mix (B, n_styles) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, n_styles: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(n_styles, channels))
+        self.beta = nn.Parameter(torch.zeros(n_styles, channels))
+
+    def forward(self, x: Tensor, style_mix: Tensor) -> Tensor:
+        gamma, beta = style_mix @ self.gamma, style_mix @ self.beta  # (B, C)
+        # Float32 whatever the rest runs in: half precision loses small variances.
+        if x.shape[0] == 1:
+            return F.instance_norm(x.float(), weight=gamma[0].float(), bias=beta[0].float()).to(x.dtype)
+        # Images as channels of one image: the fused kernel takes one scale per channel, not per image.
+        B, C, H, W = x.shape
+        z = F.instance_norm(
+            x.float().reshape(1, B * C, H, W), weight=gamma.reshape(-1).float(), bias=beta.reshape(-1).float()
+        )
+        return z.reshape(B, C, H, W).to(x.dtype)
+
+
+class ConvBlock(nn.Module):
+    """Reflection-padded convolution, conditional instance normalization, ReLU.
+
+    Shapes: x (B, in, H, W), style_mix (B, n_styles) -> (B, out, H / stride, W / stride).
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, n_styles: int, *, size: int = 3, stride: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            channels_in,
+            channels_out,
+            size,
+            stride,
+            padding=(size - stride + 1) // 2,
+            padding_mode="reflect",
+            bias=False,  # the norm that follows subtracts it
+        )
+        self.norm = ConditionalInstanceNorm(channels_out, n_styles)
+
+    def forward(self, x: Tensor, style_mix: Tensor) -> Tensor:
+        return torch.relu(self.norm(self.conv(x), style_mix))
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))), no ReLU after the sum (Johnson et al. 2016, arXiv:1603.08155).
+
+    Unlike the paper, convolutions pad, so that the sum needs no crop.
+    Shapes: x (B, C, H, W), style_mix (B, n_styles) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, n_styles: int) -> None:
+        super().__init__()
+        self.block = ConvBlock(channels, channels, n_styles)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
+        self.norm = ConditionalInstanceNorm(channels, n_styles)
+
+    def forward(self, x: Tensor, style_mix: Tensor) -> Tensor:
+        change: Tensor = self.norm(self.conv(self.block(x, style_mix)), style_mix)
+        return x + change
+
+
+class Upsample(nn.Module):
+    """Twice the size. Shapes: (B, C, H, W) -> (B, C, 2H, 2W).
+
+    bilinear prints the faintest grid; nearest and pixel_shuffle (ICNR initialisation, Aitken et al. 2017,
+    arXiv:1707.02937) learn faster and print a stronger one.
+    """
+
+    def __init__(self, channels: int, upsampling: Upsampling) -> None:
+        super().__init__()
+        self.mode = upsampling
+        if upsampling == "pixel_shuffle":
+            self.expand = nn.Conv2d(channels, 4 * channels, 1)
+            with torch.no_grad():  # ICNR: the four sub-pixels start equal, as nearest upsampling
+                self.expand.weight.copy_(self.expand.weight[::4].repeat_interleave(4, dim=0))
+                self.expand.bias.copy_(self.expand.bias[::4].repeat_interleave(4))  # type: ignore[union-attr,index]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.mode == "pixel_shuffle":
+            x = self.expand(x)
+            return F.pixel_shuffle(x, 2)
+        if self.mode == "nearest":
+            return F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class TransformNet(nn.Module):
+    """contract / residual / expand, conditional instance normalization after every conv but the last.
+
+        plain stem, widths (32, 64, 128), expand_width 64:
+            c9s1-32, d64, d128, R128 x 5, u64, u32, c9s1-3                    Johnson et al. 2016
+        space_to_depth stem, widths (16, 48, 64), expand_width 32, head_width 8:
+            c6s2-16, d48, d64, R64 x 5, u32, u16 + skip, c3s1-8, u, c3s1-3
+
+    A space-to-depth stem folds 2x2 pixels into channels before a 3x3 conv; that is one 6x6 conv of stride 2,
+    and is written so, since engines run it faster. The 9x9 convs at full resolution are where the plain
+    stem spends its time.
+
+    Row 0 is "original": it gives the picture back. Its share of the mix joins the photo to the output, since
+    instance normalization forgets the brightness and contrast of what it is shown; no style gets the photo's
+    colours that way. Instead each style has a skip gate: how much of the stem's detail features it lets past
+    the deep layers. Without them the network prints a grid and blurs faces (models/README.md has figures).
+
+    Shapes: image (B, 3, H, W) float RGB [0, 1], H and W multiples of `size_multiple`;
+    style_mix (B, n_styles) -> (B, 3, H, W), about [0, 1] but not clipped.
+    """
+
+    def __init__(
+        self,
+        n_styles: int,
+        *,
+        widths: tuple[int, int, int] = (16, 48, 64),
+        expand_width: int = 32,
+        head_width: int = 8,
+        n_residual: int = 5,
+        stem: Stem = "space_to_depth",
+        upsampling: Upsampling = "bilinear",
+    ) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.n_styles = n_styles
+        folded = stem == "space_to_depth"
+        self.size_multiple = 8 if folded else 4
+        first = ConvBlock(3, a, n_styles, size=6, stride=2) if folded else ConvBlock(3, a, n_styles, size=9)
+        self.contract = nn.ModuleList(
+            [first, ConvBlock(a, b, n_styles, stride=2), ConvBlock(b, c, n_styles, stride=2)]
+        )
+        self.residual = nn.ModuleList(ResidualBlock(c, n_styles) for _ in range(n_residual))
+        self.expand = nn.ModuleList(
+            [ConvBlock(c, expand_width, n_styles), ConvBlock(expand_width, a, n_styles)]
+        )
+        self.upsamples = nn.ModuleList([Upsample(c, upsampling), Upsample(expand_width, upsampling)])
+        self.skip_gate = nn.Parameter(torch.zeros(n_styles, a))
+        self.head: nn.Module | None = None
+        if folded:
+            self.head = ConvBlock(a, head_width, n_styles)
+            self.upsamples.append(Upsample(head_width, upsampling))
+        self.last = nn.Conv2d(
+            head_width if folded else a,
+            3,
+            3 if folded else 9,
+            padding=1 if folded else 4,
+            padding_mode="reflect",
+        )
+        with torch.no_grad():
+            self.last.bias.fill_(0.5)  # type: ignore[union-attr]
+
+    def forward(self, image: Tensor, style_mix: Tensor) -> Tensor:
+        detail = x = self.contract[0](image, style_mix)
+        for block in self.contract[1:]:
+            x = block(x, style_mix)
+        for block in self.residual:
+            x = block(x, style_mix)
+        for block, upsample in zip(self.expand, self.upsamples, strict=False):
+            x = block(upsample(x), style_mix)
+        x = x + (style_mix @ self.skip_gate)[:, :, None, None] * detail
+        if self.head is not None:
+            x = self.upsamples[2](self.head(x, style_mix))
+        # Never less than none: strength above 1 takes "original" below 0, and would print a negative.
+        photo = style_mix[:, :1, None, None].clamp(min=0) * (image - 0.5)
+        stylized: Tensor = self.last(x) + photo
+        return stylized

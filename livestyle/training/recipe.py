@@ -1,0 +1,212 @@
+"""A training run as a file: everything that it depends on, in TOML."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from livestyle.errors import RecipeError
+from livestyle.training.features import CONVS_PER_BLOCK, Pooling
+from livestyle.training.network import Stem, Upsampling
+
+T = TypeVar("T")
+MAX_RECIPE_BYTES = 1_000_000
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+@dataclass(frozen=True)
+class StyleRecipe:
+    """A painting to learn. `image` is a path, relative to the recipe's `style_folder`."""
+
+    name: str
+    image: str
+    title: str
+    artist: str = ""
+    year: str = ""
+    licence: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train, on what, for how long. Relative paths count from the recipe's own folder.
+
+    Loss weights multiply *fractions remaining* (losses.py), so that the same numbers serve any painting.
+    """
+
+    name: str
+    content_folder: str
+    style_folder: str
+    loss_network: str  # vgg16, vgg19, or a weights file
+    styles: tuple[StyleRecipe, ...]
+    version: str = "1"
+    licence: str = "MIT"
+
+    widths: tuple[int, ...] = (16, 48, 64)
+    expand_width: int = 32
+    head_width: int = 8
+    n_residual: int = 5
+    stem: Stem = "space_to_depth"
+    upsampling: Upsampling = "bilinear"
+
+    steps: int = 10_000
+    batch: int = 4
+    crop: int = 224  # pixels; a multiple of 8
+    style_size: int = 256  # short side of the painting in pixels: smaller means finer strokes
+    learning_rate: float = 3e-3
+    style_learning_rate: float = 1e-2  # of gamma, beta and gates: each sees only its own style's samples
+    seed: int = 0
+
+    pooling: Pooling = "max"
+    content_layer: str = "relu3_1"
+    style_layers: tuple[str, ...] = STYLE_LAYERS
+    content_weight: float = 5.0
+    style_weight: float = 12.0
+    style_target: float = 0.1  # style fraction that each style's own weight is steered to; 0 turns it off
+    tv_weight: float = 0.1
+    grid_weight: float = 0.02
+    identity_weight: float = 10.0
+    identity_share: float = 0.08  # of the samples that show row 0, "original"
+
+    text: str = field(default="", compare=False)  # the file, verbatim
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def loss_network_name(self) -> str:
+        """vgg16, vgg19, or the weights file's path."""
+        name = self.loss_network
+        return name if name in CONVS_PER_BLOCK else str(self.path(name))
+
+    def with_paths(
+        self, *, photos: Path | None = None, paintings: Path | None = None, loss_network: str | None = None
+    ) -> Recipe:
+        """This recipe on other data; paths count from the current folder. None keeps the recipe's own."""
+        if loss_network is not None and loss_network not in CONVS_PER_BLOCK:
+            loss_network = str(Path(loss_network).expanduser().resolve())
+        return replace(
+            self,
+            content_folder=self.content_folder if photos is None else str(photos.resolve()),
+            style_folder=self.style_folder if paintings is None else str(paintings.resolve()),
+            loss_network=loss_network or self.loss_network,
+        )
+
+    def path(self, name: str) -> Path:
+        """Where a path in the recipe points: relative ones count from the recipe's folder."""
+        return self.folder / Path(name).expanduser()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises RecipeError with the key that is wrong."""
+    try:
+        if path.stat().st_size > MAX_RECIPE_BYTES:
+            raise RecipeError(f"{path} is too large to be a recipe")
+        text = path.read_text(encoding="utf-8")
+        return parse_recipe(text, folder=path.parent, where=str(path))
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not a recipe: it is not text") from error
+
+
+def parse_recipe(text: str, *, folder: Path = Path(), where: str = "recipe") -> Recipe:
+    """The recipe in `text`. Raises RecipeError."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where} is not valid TOML: {error}") from error
+    rows = table.pop("styles", None)
+    if not isinstance(rows, list) or not rows:
+        raise RecipeError(f"{where} names no styles: add a [[styles]] table with name, image and title")
+    styles = tuple(_fill(StyleRecipe, row, f"{where}: style {n}") for n, row in enumerate(rows, 1))
+    recipe = _fill(Recipe, table, where, styles=styles, text=text, folder=folder)
+    _check(recipe, where)
+    return recipe
+
+
+def _fill(kind: type[T], table: object, where: str, **given: Any) -> T:
+    if not isinstance(table, Mapping):
+        raise RecipeError(f"{where} is not a table of keys")
+    known = {f.name: f for f in fields(kind) if f.name not in (*given, "text", "folder")}  # type: ignore[arg-type]
+    if unknown := set(table) - set(known):
+        raise RecipeError(
+            f"{where}: unknown key {sorted(map(str, unknown))[0]!r}; known are {', '.join(known)}"
+        )
+    values = dict(given)
+    for key, spec in known.items():
+        if key in table:
+            values[key] = _typed(table[key], str(spec.type), f"{where}: {key}")
+        elif spec.default is MISSING:
+            raise RecipeError(f"{where}: {key} is missing")
+    return kind(**values)
+
+
+def _typed(value: object, kind: str, where: str) -> object:
+    """`value` as the field's type, which dataclasses keep as text."""
+    choices = {"Stem": get_args(Stem), "Upsampling": get_args(Upsampling), "Pooling": get_args(Pooling)}
+    if kind in choices:
+        if value not in choices[kind]:
+            raise RecipeError(f"{where} must be one of {', '.join(choices[kind])}, not {value!r}")
+        return value
+    if kind.startswith("tuple"):
+        inner = int if "int" in kind else str
+        if isinstance(value, list) and all(type(item) is inner for item in value):
+            return tuple(value)
+        raise RecipeError(f"{where} must be a list of {inner.__name__}, not {value!r}")
+    if kind == "float" and type(value) is int:
+        return float(value)
+    if type(value).__name__ != kind:
+        raise RecipeError(f"{where} must be {kind}, not {value!r}")
+    return value
+
+
+# Bounds that keep a stranger's recipe from asking for more than a machine has.
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "n_residual": (0, 16),
+    "expand_width": (1, 512),
+    "head_width": (1, 512),
+    "steps": (1, 10_000_000),
+    "batch": (1, 1024),
+    "crop": (64, 1024),
+    "style_size": (32, 2048),
+    "learning_rate": (1e-8, 1.0),
+    "style_learning_rate": (1e-8, 1.0),
+    "content_weight": (0, 1e6),
+    "style_weight": (0, 1e6),
+    "style_target": (0, 1),
+    "tv_weight": (0, 1e6),
+    "grid_weight": (0, 1e6),
+    "identity_weight": (0, 1e6),
+    "identity_share": (0, 0.9),
+}
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    for key, (low, high) in _BOUNDS.items():
+        value = getattr(recipe, key)
+        if not low <= value <= high:  # also false for nan
+            raise RecipeError(f"{where}: {key} must lie in {low:g} … {high:g}, not {value}")
+    if len(recipe.widths) != 3 or not all(1 <= w <= 512 for w in recipe.widths):
+        raise RecipeError(f"{where}: widths must be three numbers in 1 … 512, not {list(recipe.widths)}")
+    if recipe.crop % 8:
+        raise RecipeError(f"{where}: crop must be a multiple of 8, not {recipe.crop}")
+    if len(recipe.styles) > 256:
+        raise RecipeError(
+            f"{where}: {len(recipe.styles)} styles are more than the 256 that one network takes"
+        )
+    if not recipe.style_layers:
+        raise RecipeError(f"{where}: style_layers must name at least one layer")
+    names = [style.name for style in recipe.styles]
+    for name in (recipe.name, *names):
+        if not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
+            raise RecipeError(f"{where}: {name!r} is no name: use a-z, 0-9, _ (at most 64)")
+    for style in recipe.styles:
+        if Path(style.image).is_absolute() or ".." in Path(style.image).parts:
+            raise RecipeError(
+                f"{where}: the image of {style.name} must lie inside style_folder, not {style.image}"
+            )
+    if "original" in names or len(set(names)) < len(names):
+        raise RecipeError(f'{where}: style names must differ, and "original" is row 0 of every network')

@@ -1,0 +1,116 @@
+"""A training run in a folder: checkpoint, log and preview, saved every few minutes and when stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from livestyle.errors import DeviceError, RecipeError
+from livestyle.frame import Image
+from livestyle.pictures import write_picture
+from livestyle.training.dataset import ContentImages, read_rgb, resize_short_side, to_image, to_tensor
+from livestyle.training.network import TransformNet
+from livestyle.training.recipe import Recipe
+from livestyle.training.state import TrainState
+from livestyle.training.train import TrainStep, train
+
+CHECKPOINT = "checkpoint.pt"
+PREVIEW = "preview.png"
+LOG = "log.jsonl"
+LOG_EVERY = 50  # steps
+PREVIEW_PHOTOS, PREVIEW_SIZE = 3, 256
+
+
+def open_run(recipe: Recipe, folder: Path, *, resume: bool, device: str) -> TrainState:
+    """The run's state: fresh, or from its checkpoint. Raises RecipeError, DeviceError.
+
+    A folder that already holds a run is never trained over without `resume`.
+    """
+    checkpoint = folder / CHECKPOINT
+    if resume:
+        return TrainState.load(checkpoint, torch_device(device), recipe)
+    if checkpoint.exists():
+        raise RecipeError(f"{checkpoint} exists: add --resume to go on, or --run FOLDER to start another")
+    return TrainState(recipe, torch_device(device))
+
+
+def run_training(
+    state: TrainState,
+    folder: Path,
+    *,
+    save_every: float,
+    stopped: Callable[[], bool],
+    workers: int = 0,
+) -> Iterator[TrainStep]:
+    """Train, and keep the folder up to date: every `save_every` seconds, when stopped, and at the end.
+
+    `stopped` is asked after every step, so that a checkpoint is never taken in the middle of one.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        log = (folder / LOG).open("a", encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"cannot write to {folder}: {error.strerror or error}") from error
+    with log:
+        saved = time.monotonic()
+        for step in train(state, workers=workers):
+            if step.step % LOG_EVERY == 0:
+                log.write(json.dumps(vars(step)) + "\n")
+                log.flush()
+            last = stopped() or step.step >= state.recipe.steps
+            if last or time.monotonic() - saved > save_every:
+                state.save(folder / CHECKPOINT)
+                write_picture(folder / PREVIEW, preview(state), overwrite=True)
+                saved = time.monotonic()
+            yield step
+            if last:
+                return
+
+
+def preview(state: TrainState) -> Image:
+    """Every style (columns, "original" first) on a few photos (rows), by the averaged weights."""
+    recipe = state.recipe
+    photos = ContentImages(recipe.path(recipe.content_folder), batch=1, crop=PREVIEW_SIZE, steps=1, seed=1)
+    rows = [paint_all(state.average, to_image(to_tensor(photos[i])[0])) for i in range(PREVIEW_PHOTOS)]
+    return np.ascontiguousarray(np.vstack(rows))
+
+
+def paint_all(network: TransformNet, photo: Image) -> Image:
+    """One photo in every style, side by side. H and W must be multiples of the network's size multiple."""
+    device = next(network.parameters()).device
+    image = to_tensor(torch.from_numpy(photo[None]).to(device))
+    with torch.no_grad():
+        mixes = torch.eye(network.n_styles, device=device)
+        return np.ascontiguousarray(np.hstack([to_image(network(image, mix[None])[0]) for mix in mixes]))
+
+
+def photos_in(folder: Path, count: int, short_side: int = 384) -> list[Image]:
+    """The first `count` readable photos below a folder, scaled to one short side."""
+    if not folder.is_dir():
+        raise RecipeError(f"no folder of photos at {folder}: give --photos FOLDER")
+    photos: list[Image] = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        if len(photos) == count:
+            break
+        if cv2.haveImageReader(str(path)) and (photo := read_rgb(path)) is not None:
+            photos.append(resize_short_side(photo, short_side))
+    return photos
+
+
+def torch_device(name: str) -> torch.device:
+    """ "auto" takes CUDA where there is one. Raises DeviceError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "torch finds no CUDA device: type --device cpu, or install a driver and torch for CUDA"
+        )
+    if name not in ("cpu", "cuda"):
+        raise DeviceError(f"training runs on auto, cpu or cuda, not {name}")
+    return torch.device(name)

@@ -1,0 +1,141 @@
+"""What a training run carries from step to step, and the checkpoint that holds it."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from livestyle.errors import RecipeError
+from livestyle.training.features import CONVS_PER_BLOCK
+from livestyle.training.network import TransformNet
+from livestyle.training.recipe import Recipe, parse_recipe
+
+MAX_CHECKPOINT_BYTES = 2**31
+PATH_KEYS = ("content_folder", "style_folder", "loss_network")
+
+
+class TrainState:
+    """All that a run carries from step to step, so that a resumed one continues it exactly.
+
+    Photos, crops, labels and the learning rate follow from the step and the seed, and need no state.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        torch.manual_seed(recipe.seed)
+        n_styles = len(recipe.styles) + 1
+        self.recipe, self.device, self.step = recipe, device, 0
+        self.saved_step = -1  # of the last checkpoint that this process wrote
+        self.network = build_network(recipe).to(device)
+        self.average = build_network(recipe).to(device).requires_grad_(False)
+        self.average.load_state_dict(self.network.state_dict())
+        own = [p for name, p in self.network.named_parameters() if _is_style_row(name)]
+        shared = [p for name, p in self.network.named_parameters() if not _is_style_row(name)]
+        self.optimizer = torch.optim.Adam([{"params": shared}, {"params": own}], betas=(0.9, 0.99))
+        self.style_weights = torch.ones(n_styles)
+        self.style_fractions = torch.ones(n_styles)
+        self.content_fractions = torch.ones(n_styles)
+        self.original_error = torch.tensor(1.0)
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint under a temporary name, then move it into place."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            torch.save(self._state(), partial)
+            partial.replace(path)
+            self.saved_step = self.step
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise RecipeError(f"cannot write the checkpoint {path}: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device, recipe: Recipe | None = None) -> TrainState:
+        """The state in a checkpoint. With `recipe`, refuse one that shapes another network.
+
+        Loss weights and the number of steps may differ, so that a run can be prolonged.
+        """
+        saved = read_checkpoint(path)
+        try:
+            own = parse_recipe(saved["recipe"], where=f"the recipe in {path}")
+            content_folder, style_folder, loss_network = (str(saved["paths"][key]) for key in PATH_KEYS)
+            own = replace(
+                own, content_folder=content_folder, style_folder=style_folder, loss_network=loss_network
+            )
+            recipe = recipe or own
+            if _shape(recipe) != _shape(own):
+                raise RecipeError(
+                    f"{path} belongs to another network or other styles than {recipe.name}: "
+                    "train without --resume, or give the recipe that it was made by"
+                )
+            state = cls(recipe, device)
+            state.network.load_state_dict(saved["network"])
+            state.average.load_state_dict(saved["average"])
+            state.optimizer.load_state_dict(saved["optimizer"])
+            state.step = int(saved["step"])
+            for name in ("style_weights", "style_fractions", "content_fractions", "original_error"):
+                getattr(state, name).copy_(saved[name])
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise RecipeError(f"{path} is a broken checkpoint ({type(error).__name__}: {error})") from error
+        return state
+
+    def _state(self) -> dict[str, object]:
+        return {
+            "format": 1,
+            "recipe": self.recipe.text,
+            "paths": {key: _absolute(self.recipe, key) for key in PATH_KEYS},
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "style_weights": self.style_weights,
+            "style_fractions": self.style_fractions,
+            "content_fractions": self.content_fractions,
+            "original_error": self.original_error,
+        }
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's plain values; nothing in it is executed. Raises RecipeError."""
+    try:
+        if path.stat().st_size > MAX_CHECKPOINT_BYTES:
+            raise RecipeError(f"{path} is too large to be a checkpoint")
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise RecipeError(f"no checkpoint at {path}") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise RecipeError(f"{path} is not a checkpoint of livestyle") from error
+    if not isinstance(saved, dict) or saved.get("format") != 1:
+        raise RecipeError(f"{path} is not a checkpoint of livestyle, or of another version")
+    return saved
+
+
+def build_network(recipe: Recipe) -> TransformNet:
+    """The network that a recipe describes, untrained: one row for "original" and one a painting."""
+    a, b, c = recipe.widths
+    return TransformNet(
+        len(recipe.styles) + 1,
+        widths=(a, b, c),
+        n_residual=recipe.n_residual,
+        stem=recipe.stem,
+        upsampling=recipe.upsampling,
+        head_width=recipe.head_width,
+        expand_width=recipe.expand_width,
+    )
+
+
+def _is_style_row(name: str) -> bool:
+    return name.rsplit(".", 1)[-1] in {"gamma", "beta", "skip_gate"}
+
+
+def _shape(recipe: Recipe) -> tuple[object, ...]:
+    keys = ("widths", "n_residual", "stem", "upsampling", "expand_width", "head_width")
+    return (*(asdict(recipe)[key] for key in keys), *(style.name for style in recipe.styles))
+
+
+def _absolute(recipe: Recipe, key: str) -> str:
+    value = str(getattr(recipe, key))
+    return value if value in CONVS_PER_BLOCK else str(recipe.path(value).resolve())
