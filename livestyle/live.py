@@ -57,4 +57,5 @@ def digit_target(key: str | None, n_styles: int) -> MixVector | None:
     """The style that a digit chooses, as a mix; None for other keys and styles that do not exist."""
     if key is None or len(key) != 1 or key not in "0123456789" or int(key) >= n_styles:
         return None
-    return np.eye(n_styles, dtype=np.float32)[int(key)]
+    target: MixVector = np.eye(n_styles, dtype=np.float32)[int(key)]
+    return target

@@ -80,7 +80,7 @@ def test_strength_zero_gives_the_video_back(
     assert np.abs(read_back(out).images[0].astype(int) - read_back(clip).images[0]).mean() < 5
 
 
-BAD_INPUTS = {
+BAD_INPUTS: dict[str, Callable[[Path], Path]] = {
     "missing file": lambda folder: folder / "missing.mp4",
     "folder": lambda folder: folder,
     "text named mp4": lambda folder: _write(folder / "text.mp4", b"hello\n" * 1000),
@@ -248,8 +248,8 @@ def test_help_and_version_answer_without_the_heavy_parts() -> None:
         "heavy = {'torch', 'onnxruntime', 'av', 'rich.progress'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert loaded.returncode == 0, loaded.stderr
 
 
 COMMANDS = ("video", "image", "styles", "webcam", "train", "export")

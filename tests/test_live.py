@@ -59,7 +59,7 @@ class FakeWindow:
 
 
 def stylizer() -> Stylizer:
-    return Stylizer(FakeEngine(), tiny_manifest())  # type: ignore[arg-type]
+    return Stylizer(FakeEngine(), tiny_manifest())
 
 
 ORIGINAL = np.array([1, 0, 0], np.float32)

@@ -112,10 +112,10 @@ class Upsample(nn.Module):
 class TransformNet(nn.Module):
     """contract / residual / expand, conditional instance normalization after every conv but the last.
 
-        plain stem, widths (32, 64, 128), expand_width 64:
+        plain stem, widths (32, 64, 128):
             c9s1-32, d64, d128, R128 x 5, u64, u32, c9s1-3                    Johnson et al. 2016
-        space_to_depth stem, widths (16, 48, 64), expand_width 32, head_width 8:
-            c6s2-16, d48, d64, R64 x 5, u32, u16 + skip, c3s1-8, u, c3s1-3
+        space_to_depth stem, widths (16, 32, 64), head_width 8:
+            c6s2-16, d32, d64, R64 x 5, u32 + skip, u16, c3s1-8, u, c3s1-3
 
     A space-to-depth stem folds 2x2 pixels into channels before a 3x3 conv; that is one 6x6 conv of stride 2,
     and is written so, since engines run it faster. The 9x9 convs at full resolution are where the plain
@@ -123,8 +123,9 @@ class TransformNet(nn.Module):
 
     Row 0 is "original": it gives the picture back. Its share of the mix joins the photo to the output, since
     instance normalization forgets the brightness and contrast of what it is shown; no style gets the photo's
-    colours that way. Instead each style has a skip gate: how much of the stem's detail features it lets past
-    the deep layers. Without them the network prints a grid and blurs faces (models/README.md has figures).
+    colours that way. Instead each style has a skip gate, one number a channel: how much of the features from
+    before the last halving it lets past the residual blocks. Without it faces blur; one level higher, at the
+    stem, the network stops painting and tints the photo (models/README.md shows what was tried).
 
     Shapes: image (B, 3, H, W) float RGB [0, 1], H and W multiples of `size_multiple`;
     style_mix (B, n_styles) -> (B, 3, H, W), about [0, 1] but not clipped.
@@ -134,8 +135,7 @@ class TransformNet(nn.Module):
         self,
         n_styles: int,
         *,
-        widths: tuple[int, int, int] = (16, 48, 64),
-        expand_width: int = 32,
+        widths: tuple[int, int, int] = (16, 32, 64),
         head_width: int = 8,
         n_residual: int = 5,
         stem: Stem = "space_to_depth",
@@ -151,11 +151,9 @@ class TransformNet(nn.Module):
             [first, ConvBlock(a, b, n_styles, stride=2), ConvBlock(b, c, n_styles, stride=2)]
         )
         self.residual = nn.ModuleList(ResidualBlock(c, n_styles) for _ in range(n_residual))
-        self.expand = nn.ModuleList(
-            [ConvBlock(c, expand_width, n_styles), ConvBlock(expand_width, a, n_styles)]
-        )
-        self.upsamples = nn.ModuleList([Upsample(c, upsampling), Upsample(expand_width, upsampling)])
-        self.skip_gate = nn.Parameter(torch.zeros(n_styles, a))
+        self.expand = nn.ModuleList([ConvBlock(c, b, n_styles), ConvBlock(b, a, n_styles)])
+        self.upsamples = nn.ModuleList([Upsample(c, upsampling), Upsample(b, upsampling)])
+        self.skip_gate = nn.Parameter(torch.zeros(n_styles, b))
         self.head: nn.Module | None = None
         if folded:
             self.head = ConvBlock(a, head_width, n_styles)
@@ -171,14 +169,14 @@ class TransformNet(nn.Module):
             self.last.bias.fill_(0.5)  # type: ignore[union-attr]
 
     def forward(self, image: Tensor, style_mix: Tensor) -> Tensor:
-        detail = x = self.contract[0](image, style_mix)
-        for block in self.contract[1:]:
-            x = block(x, style_mix)
+        x = self.contract[0](image, style_mix)
+        detail = x = self.contract[1](x, style_mix)
+        x = self.contract[2](x, style_mix)
         for block in self.residual:
             x = block(x, style_mix)
-        for block, upsample in zip(self.expand, self.upsamples, strict=False):
-            x = block(upsample(x), style_mix)
+        x = self.expand[0](self.upsamples[0](x), style_mix)
         x = x + (style_mix @ self.skip_gate)[:, :, None, None] * detail
+        x = self.expand[1](self.upsamples[1](x), style_mix)
         if self.head is not None:
             x = self.upsamples[2](self.head(x, style_mix))
         # Never less than none: strength above 1 takes "original" below 0, and would print a negative.

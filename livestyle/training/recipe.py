@@ -46,8 +46,7 @@ class Recipe:
     version: str = "1"
     licence: str = "MIT"
 
-    widths: tuple[int, ...] = (16, 48, 64)
-    expand_width: int = 32
+    widths: tuple[int, ...] = (16, 32, 64)
     head_width: int = 8
     n_residual: int = 5
     stem: Stem = "space_to_depth"
@@ -64,11 +63,11 @@ class Recipe:
     pooling: Pooling = "max"
     content_layer: str = "relu3_1"
     style_layers: tuple[str, ...] = STYLE_LAYERS
-    content_weight: float = 5.0
+    content_weight: float = 8.0
     style_weight: float = 12.0
-    style_target: float = 0.1  # style fraction that each style's own weight is steered to; 0 turns it off
+    style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
     tv_weight: float = 0.1
-    grid_weight: float = 0.02
+    grid_weight: float = 0.05
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
 
@@ -166,7 +165,6 @@ def _typed(value: object, kind: str, where: str) -> object:
 # Bounds that keep a stranger's recipe from asking for more than a machine has.
 _BOUNDS: dict[str, tuple[float, float]] = {
     "n_residual": (0, 16),
-    "expand_width": (1, 512),
     "head_width": (1, 512),
     "steps": (1, 10_000_000),
     "batch": (1, 1024),

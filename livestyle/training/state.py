@@ -123,7 +123,6 @@ def build_network(recipe: Recipe) -> TransformNet:
         stem=recipe.stem,
         upsampling=recipe.upsampling,
         head_width=recipe.head_width,
-        expand_width=recipe.expand_width,
     )
 
 
@@ -132,7 +131,7 @@ def _is_style_row(name: str) -> bool:
 
 
 def _shape(recipe: Recipe) -> tuple[object, ...]:
-    keys = ("widths", "n_residual", "stem", "upsampling", "expand_width", "head_width")
+    keys = ("widths", "n_residual", "stem", "upsampling", "head_width")
     return (*(asdict(recipe)[key] for key in keys), *(style.name for style in recipe.styles))
 
 
