@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from livestyle.errors import SourceError
 from livestyle.video_container import open_video
 from livestyle.video_source import SEEK_MARGIN, VideoFileSource
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.subtitles.codeccontext import SubtitleCodecContext
     from av.subtitles.stream import SubtitleStream
 
 _log = logging.getLogger(__name__)
@@ -151,9 +152,10 @@ class Tracks:
                 time = _time(packet)
                 if (time >= 0 or not self._source.trimmed) and (stretch is None or time < stretch):
                     yield packet
-        except av.FFmpegError as error:
-            if isinstance(error, OSError):
-                raise SourceError(f"cannot read {self._source.path}: {error.strerror}") from error
+        except (
+            av.FFmpegError,
+            IndexError,
+        ):  # IndexError: PyAV, in a broadcast that gained a track on the way
             _log.warning("%s is damaged: its sound and subtitles end early", self._source.path)
 
 
@@ -165,6 +167,8 @@ class _Carrier(Protocol):
 def _carrier(stream: Stream, container: OutputContainer, suffix: str) -> _Carrier | None:
     if stream.type not in ("audio", "subtitle") or stream.codec_context is None:
         return None
+    if stream.type == "audio" and not cast("AudioStream", stream).rate:
+        return None  # damaged: not even its header can be written
     codec = stream.codec_context.codec.canonical_name
     if suffix not in _COPIED or codec in _COPIED[suffix]:
         try:
@@ -175,7 +179,7 @@ def _carrier(stream: Stream, container: OutputContainer, suffix: str) -> _Carrie
     if stream.type == "audio":
         return _ConvertedAudio(cast("AudioStream", stream), container, audio_codec)
     if codec in _TEXT_SUBTITLES:
-        return _ConvertedSubtitles(cast("SubtitleStream", stream), container, subtitle_codec)
+        return _converted_subtitles(cast("SubtitleStream", stream), container, subtitle_codec)
     return None
 
 
@@ -219,19 +223,43 @@ class _ConvertedAudio:
 
         try:
             frames = self._input.decode(packet)
-        except av.FFmpegError:  # a moment of silence
-            return
+        except av.FFmpegError:
+            return  # a moment of silence
         for frame in frames:
-            yield from self._output.encode(frame)
+            yield from self._encoded(frame)
 
     def finish(self) -> Iterator[Packet[Any]]:
-        yield from self._output.encode(None)
+        yield from self._encoded(None)
+
+    def _encoded(self, frame: AudioFrame | None) -> list[Packet[Any]]:
+        import av
+
+        try:
+            return self._output.encode(frame)
+        except (av.FFmpegError, ValueError):  # the sound changed its rate or its channels on the way
+            return []
+
+
+def _converted_subtitles(
+    stream: SubtitleStream, container: OutputContainer, codec: str
+) -> _ConvertedSubtitles | None:
+    import av
+
+    decoder = stream.codec_context
+    trial = cast("SubtitleCodecContext", av.CodecContext.create(codec, "w"))
+    try:
+        decoder.open(strict=False)  # makes the header, which describes the text's look
+        trial.subtitle_header = decoder.subtitle_header
+        trial.time_base = Fraction(1, 1000)
+        trial.open()
+    except av.FFmpegError:  # once it is in the container, a stream cannot be taken back
+        return None
+    return _ConvertedSubtitles(stream, container, codec)
 
 
 class _ConvertedSubtitles:
     def __init__(self, stream: SubtitleStream, container: OutputContainer, codec: str) -> None:
         self._decoder = stream.codec_context
-        self._decoder.open(strict=False)  # makes the header, which describes the text's look
         self._output = cast("SubtitleStream", container.add_stream(codec))
         self._output.codec_context.subtitle_header = self._decoder.subtitle_header
         self._output.time_base = stream.time_base

@@ -25,9 +25,9 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     try:
         # "file:" keeps a colon in a name from being read as a protocol. Tags may be in any encoding.
         container = av.open(f"file:{path}", "r", metadata_errors="replace")
+    except PermissionError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except (av.FFmpegError, ValueError) as error:
-        if isinstance(error, OSError):
-            raise SourceError(f"cannot read {path}: {error.strerror}") from error
         raise SourceError(f"cannot read {path}: it is not a video, or it is broken or cut short") from error
     try:
         return container, _moving_picture(path, container)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
+
+_log = logging.getLogger(__name__)
 
 _CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
 DEFAULT_QUALITY = 75
@@ -174,6 +177,7 @@ class _Writer:
         self._reformatter = VideoReformatter()
         self._matrix = Colorspace.ITU709
         self._tracks: Tracks | None = None
+        self._carried = self._refused = 0  # packets of the tracks; packets that the muxer did not take
         # "file:" keeps a colon in a name from being read as a protocol.
         self._container = av.open(f"file:{path}", "w", container_options=_MUXER_OPTIONS[suffix])
         try:
@@ -206,13 +210,15 @@ class _Writer:
         """Encode a picture, and bring the other tracks up to its time."""
         self._encode(picture)
         if self._tracks is not None:
-            self._mux(self._tracks.take_until((picture.pts or 0) * self.time_base))
+            self._carry(self._tracks.take_until((picture.pts or 0) * self.time_base))
 
     def finish(self) -> None:
         self._encode(None)
         if self._tracks is not None:
-            self._mux(self._tracks.take_rest())
+            self._carry(self._tracks.take_rest())
         self._container.close()
+        if self._refused:
+            _log.warning("%d broken packets of sound or subtitles were left out", self._refused)
 
     def close(self) -> None:
         import av
@@ -226,11 +232,24 @@ class _Writer:
         for packet in self._encoder.encode(picture):
             packet.stream = self._stream
             packet.time_base = self.time_base
-            self._container.mux(packet)
+            self._mux(packet)
 
-    def _mux(self, packets: Iterator[Packet[Any]]) -> None:
+    def _carry(self, packets: Iterator[Packet[Any]]) -> None:
         for packet in packets:
+            self._carried += 1
+            self._mux(packet)
+
+    def _mux(self, packet: Packet[Any]) -> None:
+        """Write a packet. The muxer waits for the other tracks, so an error may be about an earlier one."""
+        import av
+
+        try:
             self._container.mux(packet)
+        except av.FFmpegError as error:
+            # A broken packet of the original's sound must not cost the video; a full disk must.
+            self._refused += 1
+            if isinstance(error, OSError) or self._refused > self._carried:
+                raise
 
 
 def _open_encoder(
@@ -248,7 +267,7 @@ def _open_encoder(
     encoder.pix_fmt = "yuv420p"
     encoder.time_base = time_base
     encoder.framerate = _rate(info)
-    encoder.sample_aspect_ratio = aspect
+    encoder.sample_aspect_ratio = aspect.limit_denominator(1000)  # each part has 16 bits in H.264
     encoder.color_range = _TV_RANGE
     encoder.colorspace = encoder.color_primaries = encoder.color_trc = _BT709
     # Without them, frames are stored in the order they are shown: players that ignore an mp4's edit list stay
@@ -275,8 +294,8 @@ def _add_video_stream(
         stream = container.add_stream_from_template(template, opaque=True)
     context = stream.codec_context
     context.extradata = encoder.extradata
-    context.framerate = encoder.framerate
-    context.sample_aspect_ratio = encoder.sample_aspect_ratio
+    context.framerate = _rate(info)
+    context.sample_aspect_ratio = encoder.sample_aspect_ratio or Fraction(1)
     context.color_range = encoder.color_range
     context.colorspace = context.color_primaries = context.color_trc = _BT709
     stream.time_base = encoder.time_base

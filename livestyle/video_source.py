@@ -20,14 +20,18 @@ from livestyle.video_container import LONGEST_SIDE, beginning_of, open_video
 
 if TYPE_CHECKING:
     import av
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 # A key frame is filed under its decoding time, which may lie this much before the time it is shown.
 SEEK_MARGIN = 2  # seconds
 # "1.001", typed by a user, is not exactly 1001/1000; the frames of a video lie much further apart than this.
 _TOLERANCE = Fraction(1, 1_000_000)  # seconds
+# Of a pixel; real ones lie between 1/2 and 4.
+_MOST_ASPECT = Fraction(16)
 # What libav assumes for streams that do not tell their rate.
 _USUAL_RATE = Fraction(25)
+_HIGHEST_RATE = 10_000  # slow-motion cameras; files that tell more mean their clock
 _UNSPECIFIED_MATRIX = 2  # AVCOL_SPC_UNSPECIFIED
 _HDR_CURVES = (16, 18)  # AVCOL_TRC_SMPTE2084 (PQ) and ARIB_STD_B67 (HLG)
 
@@ -97,7 +101,8 @@ class VideoFileSource:
         self._upright = _Upright.of(first)
         self._to_rgb = _RgbReader()
         width, shown_height = first.width, first.height
-        self.pixel_aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        self.pixel_aspect = aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else Fraction(1)
         if self._upright.transposed:
             width, shown_height = shown_height, width
             self.pixel_aspect = 1 / self.pixel_aspect
@@ -208,30 +213,37 @@ class VideoFileSource:
             yield _Shown(pts, picture)
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
-        import av
-
         self._stream.thread_type = "AUTO"
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError as error:
-                if isinstance(error, OSError):  # the disk's fault, not the file's
-                    raise SourceError(f"cannot read {self.path}: {error.strerror}") from error
-                self._broken_pieces += 1
-                return
-            if packet is None:
-                return
-            try:
-                pictures = packet.decode()
-            except av.FFmpegError:
-                self._broken_pieces += 1
-                continue
-            for picture in pictures:
+        for packet in self._packets():
+            for picture in self._decoded(packet):
                 if 0 < picture.width <= LONGEST_SIDE and 0 < picture.height <= LONGEST_SIDE:
                     yield picture
                 else:
                     self._broken_pieces += 1
+
+    def _packets(self) -> Iterator[Packet[VideoStream] | None]:
+        """The video's packets, and at last None, for which the decoder gives what it held back."""
+        import av
+
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size or packet.dts is not None:
+                    yield packet
+        except (
+            av.FFmpegError,
+            IndexError,
+        ):  # IndexError: PyAV, in a broadcast that gained a track on the way
+            self._broken_pieces += 1
+        yield None
+
+    def _decoded(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
+        import av
+
+        try:
+            return self._stream.decode(packet)
+        except av.FFmpegError:
+            self._broken_pieces += 1
+            return []
 
 
 class _Shown(NamedTuple):
@@ -290,4 +302,5 @@ class _RgbReader:
 
 
 def _rate(stream: VideoStream) -> Fraction:
-    return stream.average_rate or stream.guessed_rate or _USUAL_RATE
+    rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
+    return rate if rate <= _HIGHEST_RATE else _USUAL_RATE
