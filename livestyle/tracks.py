@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from livestyle.video_container import open_video
+from livestyle.video_container import exact, open_video
 from livestyle.video_source import SEEK_MARGIN, VideoFileSource
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Tracks:
         container.metadata.update({key: value for key, value in tags if key.lower() not in _DROPPED_TAGS})
         chapters = self._input.chapters()
         for chapter in chapters:
-            unit = chapter["time_base"] or Fraction(1)
+            unit = exact(chapter["time_base"] or Fraction(1))
             shift = round(self._source.origin / unit)
             chapter["start"] = max(0, chapter["start"] - shift)
             chapter["end"] -= shift
@@ -146,7 +146,7 @@ class Tracks:
             for packet in self._input.demux(streams):
                 if packet.pts is None and packet.dts is None:  # the demuxer's end mark
                     continue
-                shift = round(origin / packet.time_base)
+                shift = round(origin / exact(packet.time_base))
                 packet.pts = None if packet.pts is None else packet.pts - shift
                 packet.dts = None if packet.dts is None else packet.dts - shift
                 time = _time(packet)
@@ -287,14 +287,14 @@ class _ConvertedSubtitles:
 
 def _time(packet: Packet[Any]) -> Fraction:
     ticks = packet.dts if packet.pts is None else packet.pts
-    return (ticks or 0) * packet.time_base
+    return (ticks or 0) * exact(packet.time_base)
 
 
 def _label(stream: Stream, output: Stream) -> None:
     output.metadata.update({key: stream.metadata[key] for key in _KEPT_TAGS if key in stream.metadata})
     if output.container.format.name == "mov" and stream.language in _OLDER_CODES:
         output.metadata["language"] = _OLDER_CODES[stream.language]
-    output.disposition = stream.disposition
+    output.disposition = stream.disposition.value  # type: ignore[assignment]
 
 
 def _describe(stream: Stream) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import SourceError
 
@@ -23,8 +23,8 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
 
     _check_is_file(path)
     try:
-        # "file:" keeps a colon in a name from being read as a protocol. Tags may be in any encoding.
-        container = av.open(f"file:{path}", "r", metadata_errors="replace")
+        # "file:" keeps a colon in a name from being read as a protocol.
+        container = av.open(f"file:{path}", "r", **_tag_options())
     except PermissionError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except (av.FFmpegError, ValueError) as error:
@@ -34,6 +34,18 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     except BaseException:
         container.close()
         raise
+
+
+def exact(value: Any) -> Fraction:
+    """PyAV 19 gives numbers of its own where PyAV 18 gives fractions."""
+    return Fraction(value.numerator, value.denominator)
+
+
+def _tag_options() -> dict[str, Any]:
+    """Tags may be in any encoding: PyAV before 19 has to be told not to stumble over one."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def beginning_of(container: InputContainer) -> Fraction:

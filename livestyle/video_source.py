@@ -16,7 +16,7 @@ import numpy as np
 
 from livestyle.errors import SourceError
 from livestyle.frame import Frame, Image, VideoInfo
-from livestyle.video_container import LONGEST_SIDE, beginning_of, open_video
+from livestyle.video_container import LONGEST_SIDE, beginning_of, exact, open_video
 
 if TYPE_CHECKING:
     import av
@@ -80,7 +80,7 @@ class VideoFileSource:
 
     def _begin(self, start: float, end: float | None, height: int | None) -> None:
         assert self._stream.time_base is not None  # open_video looked
-        self.time_base = self._stream.time_base
+        self.time_base = exact(self._stream.time_base)
         self._beginning = beginning_of(self._container)
         self._start_pts = self._pts(start) if self.trimmed else None
         self._end_pts = self._pts(end) if end is not None and end < math.inf else None
@@ -101,7 +101,7 @@ class VideoFileSource:
         self._upright = _Upright.of(first)
         self._to_rgb = _RgbReader()
         width, shown_height = first.width, first.height
-        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        aspect = exact(self._stream.sample_aspect_ratio or Fraction(1))
         self.pixel_aspect = aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else Fraction(1)
         if self._upright.transposed:
             width, shown_height = shown_height, width
@@ -302,5 +302,5 @@ class _RgbReader:
 
 
 def _rate(stream: VideoStream) -> Fraction:
-    rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
+    rate = exact(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
     return rate if rate <= _HIGHEST_RATE else _USUAL_RATE

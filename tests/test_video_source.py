@@ -249,6 +249,12 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path) -> None:
     assert read(path)[1] == list(range(10))
 
 
+def test_tags_in_another_encoding_do_no_harm(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes().replace(b"A clip", b"\xc4 clip"))  # Latin-1
+    assert read(path)[1] == list(range(10))
+
+
 def test_closing_in_the_middle_ends_the_frames(tmp_path: Path) -> None:
     source = VideoFileSource(write_clip(tmp_path / "a.mp4"))
     frames = iter(source)
