@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from livestyle.engines import open_engine
 from livestyle.errors import ModelError, RecipeError, SinkError
 from livestyle.frame import Image
-from livestyle.manifest import METADATA_KEY, Manifest, Style
+from livestyle.manifest import METADATA_KEY, Manifest
 from livestyle.training.network import TransformNet
-from livestyle.training.recipe import Recipe
+from livestyle.training.recipe import Recipe, manifest_of
 
 # onnxruntime's CUDA provider pads by reflection only up to opset 18.
 OPSET = 18
@@ -64,10 +64,12 @@ def export_onnx(
         raise SinkError(f"{path} exists; add --overwrite to replace it")
     if not path.parent.is_dir():
         raise SinkError(f"no folder {path.parent}; make it first")
+    if not photos:
+        raise RecipeError("no photo to compare the export on: give --photos FOLDER")
     partial = path.with_name(f".{path.stem}.partial.onnx")
     network = network.eval().cpu()
     try:
-        model = _to_onnx(network, manifest_of(recipe, network))
+        model = _to_onnx(network, manifest_of(recipe, network.size_multiple))
         partial.write_bytes(model)
         comparison = compare(network, partial, photos)
         if comparison.mean > MAX_MEAN_DIFFERENCE:
@@ -83,28 +85,8 @@ def export_onnx(
     return comparison
 
 
-def manifest_of(recipe: Recipe, network: TransformNet) -> Manifest:
-    """What the model file will say about itself."""
-    original = Style(name="original", title="Original", artist="", year="", licence="")
-    styles = [
-        Style(name=s.name, title=s.title, artist=s.artist, year=s.year, licence=s.licence, source=s.source)
-        for s in recipe.styles
-    ]
-    return Manifest(
-        name=recipe.name,
-        version=recipe.version,
-        styles=(original, *styles),
-        size_multiple=network.size_multiple,
-        licence=recipe.licence,
-        recipe=recipe.text,
-        quality={},
-    )
-
-
 def compare(network: TransformNet, path: Path, photos: Sequence[Image]) -> Comparison:
     """Run every photo in one style (they take turns) through torch and through the file."""
-    if not photos:
-        raise RecipeError("no photo to compare the export on: give --photos FOLDER")
     engine = open_engine(path, "cpu")
     graph = FrameGraph(network)
     differences = []
@@ -152,5 +134,10 @@ def _to_onnx(network: TransformNet, manifest: Manifest) -> bytes:
         )
     assert program is not None
     model = program.model_proto
+    # torch notes for each node the lines of source that made it, with their paths on this machine.
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
     onnx.helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
     return bytes(model.SerializeToString())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from livestyle.errors import RecipeError
+from livestyle.manifest import ORIGINAL, Manifest, Style
 from livestyle.training.features import CONVS_PER_BLOCK, Pooling
 from livestyle.training.network import Stem, Upsampling
 
@@ -85,7 +85,7 @@ class Recipe:
     ) -> Recipe:
         """This recipe on other data; paths count from the current folder. None keeps the recipe's own."""
         if loss_network is not None and loss_network not in CONVS_PER_BLOCK:
-            loss_network = str(Path(loss_network).expanduser().resolve())
+            loss_network = str(_expanded(loss_network).resolve())
         return replace(
             self,
             content_folder=self.content_folder if photos is None else str(photos.resolve()),
@@ -95,7 +95,7 @@ class Recipe:
 
     def path(self, name: str) -> Path:
         """Where a path in the recipe points: relative ones count from the recipe's folder."""
-        return self.folder / Path(name).expanduser()
+        return self.folder / _expanded(name)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -115,15 +115,44 @@ def parse_recipe(text: str, *, folder: Path = Path(), where: str = "recipe") -> 
     """The recipe in `text`. Raises RecipeError."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not valid, or a number or nesting that Python gives up on
         raise RecipeError(f"{where} is not valid TOML: {error}") from error
     rows = table.pop("styles", None)
     if not isinstance(rows, list) or not rows:
         raise RecipeError(f"{where} names no styles: add a [[styles]] table with name, image and title")
-    styles = tuple(_fill(StyleRecipe, row, f"{where}: style {n}") for n, row in enumerate(rows, 1))
-    recipe = _fill(Recipe, table, where, styles=styles, text=text, folder=folder)
-    _check(recipe, where)
+    try:
+        styles = tuple(_fill(StyleRecipe, row, f"{where}: style {n}") for n, row in enumerate(rows, 1))
+        recipe = _fill(Recipe, table, where, styles=styles, text=text, folder=folder)
+        _check(recipe, where)
+        manifest_of(recipe, size_multiple=1)  # or hours of training would end in a refusal
+    except (ValueError, OverflowError) as error:  # a number with thousands of digits, or the manifest's own
+        raise RecipeError(f"{where}: {error}") from error
     return recipe
+
+
+def manifest_of(recipe: Recipe, size_multiple: int) -> Manifest:
+    """What the model file will say about itself. Raises ValueError for what a manifest cannot hold."""
+    original = Style(name=ORIGINAL, title="Original", artist="", year="", licence="")
+    styles = [
+        Style(name=s.name, title=s.title, artist=s.artist, year=s.year, licence=s.licence, source=s.source)
+        for s in recipe.styles
+    ]
+    return Manifest(
+        name=recipe.name,
+        version=recipe.version,
+        styles=(original, *styles),
+        size_multiple=size_multiple,
+        licence=recipe.licence,
+        recipe=recipe.text,
+        quality={},
+    )
+
+
+def _expanded(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise RecipeError(f"{name} begins with a home folder that nobody has here") from error
 
 
 def _fill(kind: type[T], table: object, where: str, **given: Any) -> T:
@@ -170,6 +199,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "batch": (1, 1024),
     "crop": (64, 1024),
     "style_size": (32, 2048),
+    "seed": (0, 2**32 - 1),
     "learning_rate": (1e-8, 1.0),
     "style_learning_rate": (1e-8, 1.0),
     "content_weight": (0, 1e6),
@@ -191,20 +221,10 @@ def _check(recipe: Recipe, where: str) -> None:
         raise RecipeError(f"{where}: widths must be three numbers in 1 … 512, not {list(recipe.widths)}")
     if recipe.crop % 8:
         raise RecipeError(f"{where}: crop must be a multiple of 8, not {recipe.crop}")
-    if len(recipe.styles) > 256:
-        raise RecipeError(
-            f"{where}: {len(recipe.styles)} styles are more than the 256 that one network takes"
-        )
     if not recipe.style_layers:
         raise RecipeError(f"{where}: style_layers must name at least one layer")
-    names = [style.name for style in recipe.styles]
-    for name in (recipe.name, *names):
-        if not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
-            raise RecipeError(f"{where}: {name!r} is no name: use a-z, 0-9, _ (at most 64)")
     for style in recipe.styles:
         if Path(style.image).is_absolute() or ".." in Path(style.image).parts:
             raise RecipeError(
                 f"{where}: the image of {style.name} must lie inside style_folder, not {style.image}"
             )
-    if "original" in names or len(set(names)) < len(names):
-        raise RecipeError(f'{where}: style names must differ, and "original" is row 0 of every network')
