@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from livestyle.errors import RecipeError
+from livestyle.training.torch_file import read_torch_file
 
 Pooling = Literal["max", "average"]
 
@@ -18,8 +18,6 @@ Pooling = Literal["max", "average"]
 CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# Larger files are no loss network: VGG-19 with its classifier is 575 MB.
-MAX_WEIGHTS_BYTES = 700 * 2**20
 
 
 class LossNetwork(nn.Module):
@@ -101,7 +99,7 @@ def torchvision_vgg(name: str, *, pooling: Pooling = "max", pretrained: bool = T
         "vgg19": (models.vgg19, models.VGG19_Weights.IMAGENET1K_V1),
     }[name]
     try:
-        vgg = build(weights=weights if pretrained else None)
+        vgg = build(weights=weights) if pretrained else build(weights=None, init_weights=False)
     except OSError as error:
         raise RecipeError(
             f"the weights of {name} could not be downloaded ({error}); connect to the internet once, "
@@ -124,12 +122,7 @@ def slim_vgg19(path: Path, *, pooling: Pooling = "max") -> LossNetwork:
     `convB_I`, and `auxB_1`, which predicts the full network's reluB_1 (64, 128, 256, 512, 512 channels).
     The heads' Gram matrices give clearly better pictures than those of the slim maps themselves.
     """
-    try:
-        if path.stat().st_size > MAX_WEIGHTS_BYTES:
-            raise RecipeError(f"{path} is too large to be a loss network")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise RecipeError(f"{path} is not a weights file (a plain state dict saved by torch.save)") from error
+    state = read_torch_file(path, "weights file (a plain state dict saved by torch.save)")
     names = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 1), 1) for i in range(1, n + 1)]
     heads = {f"relu{b}_1": f"aux{b}_1" for b in range(1, 6)}
     try:
@@ -139,13 +132,15 @@ def slim_vgg19(path: Path, *, pooling: Pooling = "max") -> LossNetwork:
         network = LossNetwork(convs, prepare, pooling=pooling, heads=dict(aux))
         with torch.no_grad():
             network(torch.zeros(1, 3, 32, 32), heads)
-    except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(f"{path} holds weights, but not those of a slimmed VGG-19 ({error})") from error
     return network
 
 
 def _conv(state: dict[str, Tensor], key: str) -> nn.Conv2d:
     weight, bias = state[f"{key}.weight"].float(), state[f"{key}.bias"].float()
+    if not (weight.isfinite().all() and bias.isfinite().all()):
+        raise ValueError(f"{key} is not finite")
     out_channels, in_channels, size, _ = weight.shape
     conv = nn.Conv2d(in_channels, out_channels, size, padding=size // 2, padding_mode="reflect")
     conv.weight = nn.Parameter(weight)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import pickle
+import io
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from livestyle.errors import RecipeError
 from livestyle.training.features import CONVS_PER_BLOCK
 from livestyle.training.network import TransformNet
 from livestyle.training.recipe import Recipe, parse_recipe
+from livestyle.training.torch_file import read_torch_file
 
-MAX_CHECKPOINT_BYTES = 2**31
 PATH_KEYS = ("content_folder", "style_folder", "loss_network")
 
 
@@ -42,14 +45,17 @@ class TrainState:
 
     def save(self, path: Path) -> None:
         """Write the checkpoint under a temporary name, then move it into place."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()  # a few MB; torch itself reports a full disk as an internal error
+        torch.save(self._state(), content)
         partial = path.with_name(path.name + ".partial")
         try:
-            torch.save(self._state(), partial)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content.getbuffer())
             partial.replace(path)
             self.saved_step = self.step
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
             raise RecipeError(f"cannot write the checkpoint {path}: {error.strerror or error}") from error
 
     @classmethod
@@ -72,15 +78,32 @@ class TrainState:
                     "train without --resume, or give the recipe that it was made by"
                 )
             state = cls(recipe, device)
-            state.network.load_state_dict(saved["network"])
-            state.average.load_state_dict(saved["average"])
-            state.optimizer.load_state_dict(saved["optimizer"])
-            state.step = int(saved["step"])
-            for name in ("style_weights", "style_fractions", "content_fractions", "original_error"):
-                getattr(state, name).copy_(saved[name])
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise RecipeError(f"{path} is a broken checkpoint ({type(error).__name__}: {error})") from error
+            state._restore(saved)
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError) as error:
+            raise RecipeError(f"{path} is a broken checkpoint: resume from another, or start anew") from error
         return state
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what `_state` gave. Raises KeyError, TypeError, ValueError, RuntimeError and the like."""
+        if type(saved["step"]) is not int or saved["step"] < 0:
+            raise ValueError("step must be a whole number from 0 up")
+        self.step = saved["step"]
+        self.network.load_state_dict(saved["network"])
+        self.average.load_state_dict(saved["average"])
+        # Adam's settings are this code's own; only its memory is the checkpoint's.
+        settings = self.optimizer.state_dict()["param_groups"]
+        memory = saved["optimizer"]["state"]
+        if self.step:
+            _check_memory(memory, [p for group in self.optimizer.param_groups for p in group["params"]])
+        self.optimizer.load_state_dict({"state": memory, "param_groups": settings})
+        for name in ("style_weights", "style_fractions", "content_fractions", "original_error"):
+            own: Tensor = getattr(self, name)
+            if saved[name].shape != own.shape:
+                raise ValueError(f"{name} has another shape")
+            own.copy_(saved[name])
+        for network in (self.network, self.average):
+            if not all(value.isfinite().all() for value in network.state_dict().values()):
+                raise ValueError("a weight is not finite")
 
     def _state(self) -> dict[str, object]:
         return {
@@ -100,14 +123,7 @@ class TrainState:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's plain values; nothing in it is executed. Raises RecipeError."""
-    try:
-        if path.stat().st_size > MAX_CHECKPOINT_BYTES:
-            raise RecipeError(f"{path} is too large to be a checkpoint")
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise RecipeError(f"no checkpoint at {path}") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise RecipeError(f"{path} is not a checkpoint of livestyle") from error
+    saved = read_torch_file(path, "checkpoint")
     if not isinstance(saved, dict) or saved.get("format") != 1:
         raise RecipeError(f"{path} is not a checkpoint of livestyle, or of another version")
     return saved
@@ -124,6 +140,14 @@ def build_network(recipe: Recipe) -> TransformNet:
         upsampling=recipe.upsampling,
         head_width=recipe.head_width,
     )
+
+
+def _check_memory(memory: Mapping[int, Mapping[str, Tensor]], parameters: list[Tensor]) -> None:
+    """Refuse what would fail in the middle of Adam's next step."""
+    for number, parameter in enumerate(parameters):
+        shapes = {name: value.shape for name, value in memory[number].items()}
+        if shapes != {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}:
+            raise ValueError(f"Adam's memory does not fit parameter {number}")
 
 
 def _is_style_row(name: str) -> bool:
