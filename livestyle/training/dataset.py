@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from livestyle.errors import RecipeError
 from livestyle.frame import Image
+from livestyle.silence import native_stderr_silenced
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +93,9 @@ def read_rgb(path: Path) -> Image | None:
     """The picture, or None where it cannot be decoded."""
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    except (OSError, cv2.error):
+        with native_stderr_silenced():  # a photo that is skipped is named once, by ContentImages
+            picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except (OSError, ValueError, cv2.error):  # ValueError: a name that no file can have
         return None
     return None if picture is None else picture.astype(np.uint8, copy=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import torch
 from livestyle.errors import DeviceError, RecipeError
 from livestyle.frame import Image
 from livestyle.pictures import write_picture
-from livestyle.training.dataset import ContentImages, read_rgb, resize_short_side, to_image, to_tensor
+from livestyle.training.dataset import read_rgb, resize_short_side, to_image, to_tensor
 from livestyle.training.network import TransformNet
 from livestyle.training.recipe import Recipe
 from livestyle.training.state import TrainState
@@ -52,39 +53,41 @@ def run_training(
 
     `stopped` is asked after every step, so that a checkpoint is never taken in the middle of one.
     """
+    _append(folder / LOG, "")  # an unwritable folder is refused before the first step
+    saved = time.monotonic()
+    for step in train(state, workers=workers):
+        if step.step % LOG_EVERY == 0:
+            _append(folder / LOG, json.dumps(asdict(step)) + "\n")
+        last = stopped() or step.step >= state.recipe.steps
+        if last or time.monotonic() - saved > save_every:
+            state.save(folder / CHECKPOINT)
+            write_picture(folder / PREVIEW, preview(state), overwrite=True)
+            saved = time.monotonic()
+        yield step
+        if last:
+            return
+
+
+def _append(path: Path, text: str) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        log = (folder / LOG).open("a", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
-        raise RecipeError(f"cannot write to {folder}: {error.strerror or error}") from error
-    with log:
-        saved = time.monotonic()
-        for step in train(state, workers=workers):
-            if step.step % LOG_EVERY == 0:
-                log.write(json.dumps(vars(step)) + "\n")
-                log.flush()
-            last = stopped() or step.step >= state.recipe.steps
-            if last or time.monotonic() - saved > save_every:
-                state.save(folder / CHECKPOINT)
-                write_picture(folder / PREVIEW, preview(state), overwrite=True)
-                saved = time.monotonic()
-            yield step
-            if last:
-                return
+        raise RecipeError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def preview(state: TrainState) -> Image:
     """Every style (columns, "original" first) on a few photos (rows), by the averaged weights."""
-    recipe = state.recipe
-    photos = ContentImages(recipe.path(recipe.content_folder), batch=1, crop=PREVIEW_SIZE, steps=1, seed=1)
-    rows = [paint_all(state.average, to_image(to_tensor(photos[i])[0])) for i in range(PREVIEW_PHOTOS)]
+    photos = photos_in(state.recipe.path(state.recipe.content_folder), PREVIEW_PHOTOS, PREVIEW_SIZE)
+    rows = [paint_all(state.average, photo[:PREVIEW_SIZE, :PREVIEW_SIZE]) for photo in photos]
     return np.ascontiguousarray(np.vstack(rows))
 
 
 def paint_all(network: TransformNet, photo: Image) -> Image:
     """One photo in every style, side by side. H and W must be multiples of the network's size multiple."""
     device = next(network.parameters()).device
-    image = to_tensor(torch.from_numpy(photo[None]).to(device))
+    image = to_tensor(torch.from_numpy(np.ascontiguousarray(photo[None])).to(device))
     with torch.no_grad():
         mixes = torch.eye(network.n_styles, device=device)
         return np.ascontiguousarray(np.hstack([to_image(network(image, mix[None])[0]) for mix in mixes]))
