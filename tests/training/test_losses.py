@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import noise_picture
+from torch import Tensor
+
+from livestyle.training.losses import (
+    content_distance,
+    gram_matrix,
+    grid_excess,
+    out_of_range,
+    style_distance,
+    total_variation,
+)
+
+# Two channels of two pixels: F Fᵀ / 2 by hand.
+MAPS = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])
+GRAM = torch.tensor([[[2.5, 5.5], [5.5, 12.5]]])
+
+
+def random_maps(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_gram_matrix_is_the_mean_over_pixels() -> None:
+    torch.testing.assert_close(gram_matrix(MAPS), GRAM)
+    torch.testing.assert_close(gram_matrix(MAPS.repeat(1, 1, 5, 1)), GRAM)  # whatever the size
+    assert gram_matrix(MAPS.bfloat16()).dtype == torch.float32
+
+
+def test_the_gram_matrix_does_not_overflow_in_half_precision() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        gram = gram_matrix(torch.full((1, 1, 64, 64), 300.0).half())
+    assert gram.item() == pytest.approx(90_000, rel=1e-5)  # float16 ends at 65,504, bfloat16 rounds to 90,112
+
+
+def test_the_gram_matrix_has_the_gradient_of_the_plain_product() -> None:
+    target = gram_matrix(random_maps(2, 4, 5, 3, seed=1))
+    gradients = []
+    for product in (gram_matrix, lambda x: x.flatten(2) @ x.flatten(2).mT / x[0, 0].numel()):
+        maps = random_maps(2, 4, 5, 3).requires_grad_()
+        (product(maps) - target).square().sum().backward()
+        assert maps.grad is not None
+        gradients.append(maps.grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_style_distance_is_relative_and_averaged_over_layers() -> None:
+    # ‖G* ‖² = 2.5² + 2 · 5.5² + 10² = 166.75, and only one entry differs, by 2.5.
+    target = torch.tensor([[[2.5, 5.5], [5.5, 10.0]]])
+    one = style_distance({"relu1_1": MAPS}, {"relu1_1": target})
+    torch.testing.assert_close(one, torch.tensor([6.25 / 166.75]))
+    both = style_distance({"relu1_1": MAPS, "relu2_1": MAPS}, {"relu1_1": target, "relu2_1": GRAM})
+    torch.testing.assert_close(both, one / 2)
+
+
+def test_distances_are_one_number_an_image_and_0_for_the_same() -> None:
+    maps = torch.cat([MAPS, 2 * MAPS])
+    targets = {"relu1_1": GRAM.repeat(2, 1, 1)}
+    # Twice the features: four times the Gram matrix, (4 - 1)² = 9 of its energy away.
+    torch.testing.assert_close(style_distance({"relu1_1": maps}, targets), torch.tensor([0.0, 9.0]))
+    torch.testing.assert_close(content_distance(maps, MAPS.repeat(2, 1, 1, 1)), torch.tensor([0.0, 1.0]))
+
+
+def test_content_distance_is_relative_to_the_photos_own_features() -> None:
+    # Differences 1, 0, 0, 2 on 1 + 4 + 9 + 16 = 30.
+    other = torch.tensor([[[[2.0, 2.0]], [[3.0, 6.0]]]])
+    torch.testing.assert_close(content_distance(other, MAPS), torch.tensor([5 / 30]))
+    torch.testing.assert_close(content_distance(10 * other, 10 * MAPS), torch.tensor([5 / 30]))
+
+
+def test_total_variation_by_hand() -> None:
+    plane = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    image = torch.stack([plane, torch.zeros(2, 2), torch.zeros(2, 2)])
+    # In the first plane rows differ by 0.5 and 0.5, columns by 1 and 0; two planes of three are flat.
+    found = total_variation(torch.stack([image, 1 - image, torch.full((3, 2, 2), 0.3)]))
+    torch.testing.assert_close(found, torch.tensor([1 / 3, 1 / 3, 0.0]))
+
+
+def test_out_of_range_is_the_mean_squared_excess() -> None:
+    image = torch.tensor([-0.5, 0.5, 1.5, 1.0]).reshape(1, 1, 2, 2).repeat(1, 3, 1, 1)
+    torch.testing.assert_close(out_of_range(image), torch.tensor([(0.25 + 0 + 0.25 + 0) / 4]))
+
+
+def soft(size: int, seed: int = 0) -> Tensor:
+    """Blobs with a little noise, as photos have. (1, 3, size, size), [0, 1]."""
+    noise = np.random.default_rng(seed).normal(0, 3, (size, size, 3))
+    pixels = (noise_picture(size, size, seed) + noise).clip(0, 255) / 255
+    return torch.from_numpy(pixels).float().permute(2, 0, 1)[None]
+
+
+def tiled(size: int, period: int, strength: float = 0.05) -> Tensor:
+    """The same with one tile repeated over it."""
+    tile = random_maps(1, 3, period, period, seed=period)
+    return soft(size) + strength * tile.repeat(1, 1, size // period, size // period)
+
+
+@pytest.mark.parametrize("size", [64, 128, 224])
+def test_grid_excess_is_near_0_without_a_grid_and_high_with_one(size: int) -> None:
+    clean = max(grid_excess(soft(size, seed)).item() for seed in range(3))
+    for period in (2, 4, 8):
+        excess = grid_excess(tiled(size, period)).item()
+        assert excess > 3, period
+        assert grid_excess(tiled(size, period).transpose(2, 3)).item() == pytest.approx(excess, rel=1e-3)
+    assert clean < 1
+
+
+def test_grid_excess_counts_a_wave_that_is_no_grid_for_nothing() -> None:
+    wave = 0.5 + 0.2 * torch.sin(2 * math.pi * torch.arange(128) / 5.3)
+    assert grid_excess(wave.repeat(1, 3, 128, 1)).item() < 0.2
+
+
+def test_grid_excess_leads_away_from_the_grid() -> None:
+    image = tiled(64, 4).requires_grad_()
+    before = grid_excess(image)
+    (gradient,) = torch.autograd.grad(before.sum(), image)
+    assert torch.isfinite(gradient).all()
+    step = 1e-4 * gradient / gradient.abs().max()
+    assert grid_excess(image - 10 * step).item() < before.item()
+
+
+def test_a_flat_picture_has_no_grid_and_a_finite_gradient() -> None:
+    image = torch.full((2, 3, 64, 64), 0.5, requires_grad=True)
+    excess = grid_excess(image)
+    excess.sum().backward()  # type: ignore[no-untyped-call]
+    assert excess.tolist() == [0.0, 0.0]
+    assert image.grad is not None
+    assert torch.isfinite(image.grad).all()

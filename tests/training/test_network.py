@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import tiny_network
+from torch import Tensor, nn
+
+from livestyle.training.dataset import to_image, to_tensor
+from livestyle.training.network import (
+    ConditionalInstanceNorm,
+    ConvBlock,
+    ResidualBlock,
+    Stem,
+    TransformNet,
+    Upsample,
+    Upsampling,
+)
+
+STEMS: list[Stem] = ["plain", "space_to_depth"]
+UPSAMPLINGS: list[Upsampling] = ["bilinear", "nearest", "pixel_shuffle"]
+
+
+def one_hot(*rows: int, n_styles: int = 3) -> Tensor:
+    return torch.eye(n_styles)[list(rows)]
+
+
+def norm_with_rows(channels: int = 2, n_styles: int = 3) -> ConditionalInstanceNorm:
+    """gamma[s, c] = 1 + s + 10 c, beta[s, c] = s - c."""
+    norm = ConditionalInstanceNorm(channels, n_styles).requires_grad_(False)
+    s, c = torch.arange(n_styles)[:, None], torch.arange(channels)[None]
+    norm.gamma.copy_(1 + s + 10 * c)
+    norm.beta.copy_(s - c)
+    return norm
+
+
+def test_cin_is_the_formula_of_the_paper() -> None:
+    norm = norm_with_rows()
+    # Channel 0: mean 2, variance 5. Channel 1: mean 0, variance 4.
+    x = torch.tensor([[[[-1.0, 5.0], [1.0, 3.0]], [[2.0, -2.0], [-2.0, 2.0]]]])
+    z = norm(x, one_hot(2))
+    root = (5 + 1e-5) ** 0.5
+    expected = [
+        [3 * v / root + 2 for v in (-3, 3, -1, 1)],
+        [13 * v / (4 + 1e-5) ** 0.5 + 1 for v in (2, -2, -2, 2)],
+    ]
+    torch.testing.assert_close(z.flatten(2)[0], torch.tensor(expected))
+
+
+def test_a_batch_gives_every_image_its_own_style_and_statistics() -> None:
+    norm, random = norm_with_rows(), torch.Generator().manual_seed(0)
+    x = torch.randn(3, 2, 5, 7, generator=random) * torch.tensor([1.0, 10.0, 100.0])[:, None, None, None]
+    mix = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.2, 0.3, 0.5]])
+    together = norm(x, mix)
+    x64, mix64 = x.double(), mix.double()
+    centred = x64 - x64.mean((2, 3), keepdim=True)
+    sigma = (centred.square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
+    gamma = torch.stack(
+        [sum(m * (1 + s) for s, m in enumerate(row)) + torch.tensor([0, 10]) for row in mix64]
+    )
+    beta = torch.stack([sum(m * s for s, m in enumerate(row)) - torch.tensor([0, 1]) for row in mix64])
+    expected = gamma[:, :, None, None] * centred / sigma + beta[:, :, None, None]
+    torch.testing.assert_close(together.double(), expected, rtol=1e-4, atol=1e-4)
+    for i in range(3):  # one image takes another path
+        torch.testing.assert_close(norm(x[i : i + 1], mix[i : i + 1]), together[i : i + 1])
+
+
+def test_a_fractional_mix_blends_rows() -> None:
+    norm, x = norm_with_rows(), torch.randn(1, 2, 6, 6, generator=torch.Generator().manual_seed(1))
+    rows = [norm(x, one_hot(s)) for s in range(3)]
+    blend = norm(x, torch.tensor([[0.5, 0.25, 0.25]]))
+    torch.testing.assert_close(blend, 0.5 * rows[0] + 0.25 * rows[1] + 0.25 * rows[2])
+
+
+def test_cin_of_one_style_is_instance_norm_with_affine_parameters() -> None:
+    cin, plain = ConditionalInstanceNorm(4, 1), nn.InstanceNorm2d(4, affine=True)
+    random = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        cin.gamma.copy_(torch.randn(1, 4, generator=random))
+        cin.beta.copy_(torch.randn(1, 4, generator=random))
+        plain.weight.copy_(cin.gamma[0])
+        plain.bias.copy_(cin.beta[0])
+    x = torch.randn(3, 4, 9, 5, generator=random)
+    torch.testing.assert_close(cin(x, torch.ones(3, 1)), plain(x))
+
+
+def test_cin_computes_in_float32_and_returns_what_it_was_given() -> None:
+    norm = norm_with_rows()
+    # Half precision cannot tell 1000.25 from 1000.5: a mean of 1000 swallows this variance.
+    x = (1000 + 4 * torch.randn(2, 2, 8, 8, generator=torch.Generator().manual_seed(0))).bfloat16()
+    z = norm(x, one_hot(1, 2))
+    assert z.dtype == torch.bfloat16
+    torch.testing.assert_close(z, norm(x.float(), one_hot(1, 2)).bfloat16())
+
+
+def test_a_residual_block_adds_to_what_it_is_given() -> None:
+    block = ResidualBlock(4, 2)
+    with torch.no_grad():
+        block.norm.gamma.zero_()
+        block.norm.beta[1] = 3.0
+    x = torch.randn(1, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(block(x, torch.tensor([[1.0, 0.0]])), x)
+    torch.testing.assert_close(block(x, torch.tensor([[0.0, 1.0]])), x + 3)
+
+
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+@pytest.mark.parametrize("stem", STEMS)
+def test_any_multiple_of_the_size_comes_back_in_that_size(stem: Stem, upsampling: Upsampling) -> None:
+    network = tiny_network(stem=stem, upsampling=upsampling)
+    assert network.size_multiple == {"plain": 4, "space_to_depth": 8}[stem]
+    for batch, rows, columns in ((1, 8, 8), (2, 9, 11), (3, 13, 8)):
+        image = torch.rand(batch, 3, rows * network.size_multiple, columns * network.size_multiple)
+        stylized = network(image, torch.full((batch, 3), 1 / 3))
+        assert stylized.shape == image.shape
+        assert torch.isfinite(stylized).all()
+
+
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_norm_is_conditional(stem: Stem, upsampling: Upsampling) -> None:
+    network = tiny_network(stem=stem, upsampling=upsampling, n_residual=2)
+    norms = [module for module in network.modules() if isinstance(module, ConditionalInstanceNorm)]
+    foreign = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+    assert not [module for module in network.modules() if isinstance(module, foreign)]
+    # Every conv is followed by one, except the last and those that only upsample.
+    convs = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    assert len(norms) == len([name for name in convs if name != "last" and "upsamples" not in name])
+    image = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = [network(image, one_hot(row)) for row in range(3)]
+        for norm in norms:
+            kept = norm.gamma[1].clone(), norm.beta[1].clone()
+            norm.gamma[1] += torch.randn(norm.gamma.shape[1])
+            norm.beta[1] += torch.randn(norm.beta.shape[1])
+            after = [network(image, one_hot(row)) for row in range(3)]
+            assert torch.equal(after[0], before[0])
+            assert not torch.allclose(after[1], before[1])
+            assert torch.equal(after[2], before[2])
+            norm.gamma[1], norm.beta[1] = kept
+
+
+def test_the_skip_gate_of_a_style_is_its_own() -> None:
+    network, image = tiny_network(), torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = [network(image, one_hot(row)) for row in range(3)]
+        network.skip_gate[2] += 1
+        after = [network(image, one_hot(row)) for row in range(3)]
+    assert [torch.equal(a, b) for a, b in zip(after, before, strict=True)] == [True, True, False]
+
+
+def test_pixel_shuffle_starts_as_nearest_upsampling() -> None:
+    shuffle, nearest = Upsample(5, "pixel_shuffle"), Upsample(5, "nearest")
+    x = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    y = shuffle(x)
+    assert y.shape == (2, 5, 6, 8)
+    assert torch.equal(y, nearest(y[:, :, ::2, ::2]))  # the four sub-pixels of each pixel are equal
+    assert y[0, :, 0, 0].unique().numel() == 5  # and the channels are not
+
+
+@pytest.mark.parametrize(
+    ("upsampling", "expected"),
+    # Bilinear without aligned corners samples at 1/4 and 3/4 between the centres of pixels.
+    [("nearest", [0.0, 0.0, 4.0, 4.0]), ("bilinear", [0.0, 1.0, 3.0, 4.0])],
+)
+def test_upsampling_doubles_the_size(upsampling: Upsampling, expected: list[float]) -> None:
+    row = Upsample(1, upsampling)(torch.tensor([[[[0.0, 4.0]]]]))
+    assert row.tolist() == [[[expected, expected]]]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_row_0_gives_the_photo_back_where_the_last_conv_paints_nothing(stem: Stem) -> None:
+    network = tiny_network(stem=stem)
+    with torch.no_grad():
+        network.last.weight.zero_()
+    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3).repeat(2, 1).repeat(2, 2)
+    photo = to_tensor(torch.from_numpy(levels))
+    np.testing.assert_array_equal(to_image(network(photo, one_hot(0))[0]), levels[0])
+    # A style does not get the photo that way: it starts from grey.
+    assert torch.equal(network(photo, one_hot(1)), torch.full_like(photo, 0.5))
+
+
+def test_strength_above_1_takes_no_negative_of_the_photo() -> None:
+    network, photo = tiny_network(), torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.last.weight.zero_()
+    assert torch.equal(network(photo, torch.tensor([[-0.5, 1.5, 0.0]])), torch.full_like(photo, 0.5))
+
+
+def test_images_of_one_batch_do_not_see_each_other() -> None:
+    network, random = tiny_network(), torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 32, 32, generator=random)
+    mix = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]])
+    alone = [network(images[i : i + 1], mix[i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(network(images, mix), torch.cat(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_the_space_to_depth_stem_is_one_conv_of_stride_two_on_pixel_unshuffled_input() -> None:
+    """c6s2 on the picture is a 3x3 conv on its 2x2 pixels folded into channels, as the docstring says."""
+    block = TransformNet(2, widths=(4, 6, 8)).contract[0]
+    assert isinstance(block, ConvBlock)
+    stem = block.conv
+    image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    kernel = torch.nn.functional.pixel_unshuffle(stem.weight, 2)  # (4, 12, 3, 3)
+    padded = torch.nn.functional.pad(image, (2, 2, 2, 2), mode="reflect")
+    folded = torch.nn.functional.pixel_unshuffle(padded, 2)
+    torch.testing.assert_close(stem(image), torch.nn.functional.conv2d(folded, kernel), rtol=1e-4, atol=1e-5)
+
+
+def test_style_rows_start_equal_and_let_no_detail_past() -> None:
+    network = TransformNet(3, widths=(4, 6, 8), head_width=4)
+    assert network.skip_gate.abs().sum() == 0
+    for name, parameter in network.named_parameters():
+        if name.endswith("gamma"):
+            assert torch.equal(parameter, torch.ones_like(parameter))
+        if name.endswith("beta"):
+            assert torch.equal(parameter, torch.zeros_like(parameter))
