@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import write_clip
 
 from livestyle.frame import Frame, Image
 from livestyle.pipeline import Mix, stylize_frames
@@ -67,3 +73,42 @@ def test_an_error_in_the_stylizer_closes_the_source_and_goes_on() -> None:
 def test_iterators_that_cannot_be_closed_do_as_well() -> None:
     frames = [Frame(grey(7), 0, 0.0)]
     assert len(list(stylize_frames(frames, add_mix, mix_at))) == 1
+
+
+RUN = """
+import sys, threading, time
+from pathlib import Path
+import numpy as np
+from livestyle.buffering import WhenFull, buffered
+from livestyle.pipeline import stylize_frames
+from livestyle.video_sink import VideoFileSink
+from livestyle.video_source import VideoFileSource
+
+def stylize(image, mix):
+    time.sleep(0.02)
+    return 255 - image
+
+given, out = map(Path, sys.argv[1:])
+try:
+    with VideoFileSource(given) as source, VideoFileSink(out, source.info, template=source) as sink:
+        frames = buffered(source, 4, WhenFull.WAIT)
+        for frame in stylize_frames(frames, stylize, lambda at: np.ones(1, np.float32)):
+            sink.write(frame)
+            if frame.index == 10:
+                print("going", flush=True)
+except KeyboardInterrupt:
+    print("stopped", threading.active_count())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another Ctrl-C")
+def test_ctrl_c_in_a_whole_run_leaves_no_file_and_no_thread(tmp_path: Path) -> None:
+    given = write_clip(tmp_path / "in.mp4", pts=range(500))
+    command = [sys.executable, "-c", RUN, str(given), str(tmp_path / "out.mp4")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "going\n"
+        os.kill(running.pid, signal.SIGINT)
+        out, errors = running.communicate(timeout=20)
+    assert (out, errors, running.returncode) == ("stopped 1\n", "", 0)
+    assert list(tmp_path.iterdir()) == [given]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -253,6 +255,21 @@ def test_tags_in_another_encoding_do_no_harm(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4")
     path.write_bytes(path.read_bytes().replace(b"A clip", b"\xc4 clip"))  # Latin-1
     assert read(path)[1] == list(range(10))
+
+
+def test_av_waits_until_a_file_is_opened(tmp_path: Path) -> None:
+    """Loaded before cv2, it would make cv2's windows hang on Linux."""
+    code = (
+        "import sys\n"
+        "import livestyle.pipeline, livestyle.sinks, livestyle.sources, livestyle.video_sink\n"
+        "print('cv2' in sys.modules, 'av' in sys.modules)\n"
+        "from pathlib import Path\n"
+        "with livestyle.sources.open_camera(sys.argv[1]):\n"
+        "    print('av' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, str(write_clip(tmp_path / "a.mp4"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False", "True"]
 
 
 def test_closing_in_the_middle_ends_the_frames(tmp_path: Path) -> None:
