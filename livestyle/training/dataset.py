@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from livestyle.errors import RecipeError
+from livestyle.errors import RecipeError, SourceError
 from livestyle.frame import Image
-from livestyle.silence import native_stderr_silenced
+from livestyle.pictures import read_picture
 
 log = logging.getLogger(__name__)
 
@@ -90,14 +90,11 @@ def to_image(tensor: Tensor) -> Image:
 
 
 def read_rgb(path: Path) -> Image | None:
-    """The picture, or None where it cannot be decoded."""
+    """The picture, upright and without its alpha, or None where it cannot be read."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        with native_stderr_silenced():  # a photo that is skipped is named once, by ContentImages
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    except (OSError, ValueError, cv2.error):  # ValueError: a name that no file can have
+        return read_picture(path)[0]
+    except SourceError:
         return None
-    return None if picture is None else picture.astype(np.uint8, copy=False)
 
 
 def resize_short_side(image: Image, size: int) -> Image:

@@ -92,7 +92,12 @@ def open_loss_network(name: str, *, pooling: Pooling = "max") -> LossNetwork:
 def torchvision_vgg(name: str, *, pooling: Pooling = "max", pretrained: bool = True) -> LossNetwork:
     """torchvision's VGG-16 or VGG-19 with ImageNet weights. `pretrained=False`: random ones, for tests."""
     # Imported here: torchvision is needed by nothing else, and its wheel must match torch's build.
-    from torchvision import models
+    try:
+        from torchvision import models
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a build that does not fit torch's
+        raise RecipeError(
+            f"{name} needs a torchvision that fits your torch ({error}): pip install 'livestyle[train]'"
+        ) from error
 
     build, weights = {
         "vgg16": (models.vgg16, models.VGG16_Weights.IMAGENET1K_V1),
@@ -100,7 +105,7 @@ def torchvision_vgg(name: str, *, pooling: Pooling = "max", pretrained: bool = T
     }[name]
     try:
         vgg = build(weights=weights) if pretrained else build(weights=None, init_weights=False)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: a download whose hash is wrong
         raise RecipeError(
             f"the weights of {name} could not be downloaded ({error}); connect to the internet once, "
             "or name a weights file as `loss_network` in the recipe"

@@ -6,7 +6,7 @@ Every loss is a fraction of what was there at the start: 0 is perfect, 1 is "not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -56,6 +56,25 @@ def out_of_range(image: Tensor) -> Tensor:
     return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
 
 
+# Normalized features rarely leave this range by themselves.
+LARGEST_FEATURE = 8.0
+
+
+def spikes(feature_maps: Iterable[Tensor]) -> Tensor:
+    """sum over maps of mean max(0, |F| - 8)², one number per image.
+
+    Instance normalization hides how bright a feature is, unless one place of it is far brighter than the
+    rest; networks learn to make such places, and they show as blobs (Karras et al. 2020, arXiv:1912.04958).
+    Shapes: each (B, C, H, W) -> (B,).
+    """
+    return torch.stack(
+        [
+            (maps.float().abs() - LARGEST_FEATURE).clamp(min=0).square().mean((1, 2, 3))
+            for maps in feature_maps
+        ]
+    ).sum(0)
+
+
 # Periods in pixels at which upsampling by 2, 4 and 8 repeats itself.
 GRID_PERIODS = (2, 4, 8)
 
@@ -81,7 +100,7 @@ def _line_excess(grey: Tensor) -> Tensor:
     for period in GRID_PERIODS:
         k = length // period
         # Hann leaks into the bins next to a peak, so the neighbourhood starts three bins away.
-        near = [i for i in (*range(k - 8, k - 2), *range(k + 3, k + 9)) if i < power.shape[1]]
+        near = [i for i in (*range(k - 8, k - 2), *range(k + 3, k + 9)) if 0 <= i < power.shape[1]]
         level = power[:, near].mean(1).detach() + 1e-8
         total = total + ((power[:, k] + 1e-8) / level).log().clamp(min=0)
     return total

@@ -169,17 +169,24 @@ class TransformNet(nn.Module):
             self.last.bias.fill_(0.5)  # type: ignore[union-attr]
 
     def forward(self, image: Tensor, style_mix: Tensor) -> Tensor:
+        return self.trace(image, style_mix)[0]
+
+    def trace(self, image: Tensor, style_mix: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The stylized image, and the feature maps of the residual and expand blocks on the way to it."""
         x = self.contract[0](image, style_mix)
         detail = x = self.contract[1](x, style_mix)
         x = self.contract[2](x, style_mix)
+        maps = []
         for block in self.residual:
             x = block(x, style_mix)
+            maps.append(x)
         x = self.expand[0](self.upsamples[0](x), style_mix)
+        maps.append(x)
         x = x + (style_mix @ self.skip_gate)[:, :, None, None] * detail
         x = self.expand[1](self.upsamples[1](x), style_mix)
+        maps.append(x)
         if self.head is not None:
             x = self.upsamples[2](self.head(x, style_mix))
         # Never less than none: strength above 1 takes "original" below 0, and would print a negative.
         photo = style_mix[:, :1, None, None].clamp(min=0) * (image - 0.5)
-        stylized: Tensor = self.last(x) + photo
-        return stylized
+        return self.last(x) + photo, maps

@@ -68,6 +68,7 @@ class Recipe:
     style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
     tv_weight: float = 0.1
     grid_weight: float = 0.05
+    spike_weight: float = 1.0  # keeps blobs away
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
 
@@ -207,6 +208,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "style_target": (0, 1),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
+    "spike_weight": (0, 1e6),
     "identity_weight": (0, 1e6),
     "identity_share": (0, 0.9),
 }

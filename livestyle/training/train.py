@@ -19,6 +19,7 @@ from livestyle.training.losses import (
     gram_matrix,
     grid_excess,
     out_of_range,
+    spikes,
     style_distance,
     total_variation,
 )
@@ -65,7 +66,7 @@ def train(state: TrainState, *, workers: int = 0) -> Iterator[TrainStep]:
     loader = DataLoader(
         photos, batch_size=None, sampler=_Steps(state.step, recipe.steps), num_workers=workers
     )
-    for batch in loader:
+    for batch in _one_line(loader):
         for group, peak in zip(
             state.optimizer.param_groups, (recipe.learning_rate, recipe.style_learning_rate), strict=True
         ):
@@ -103,7 +104,8 @@ def _step(
         with torch.no_grad():
             wanted = layers if blended else {recipe.content_layer}
             photo_features = loss_network(photo, wanted)
-        stylized = state.network(photo, mix.to(device)).float()
+        stylized, feature_maps = state.network.trace(photo, mix.to(device))
+        stylized = stylized.float()
         features = loss_network(stylized, layers)
     targets = {layer: grams[layer][labels] for layer in recipe.style_layers}
     if blended:  # half the strength asks for a Gram matrix half way from the photo's
@@ -121,9 +123,8 @@ def _step(
         + recipe.tv_weight * total_variation(stylized)
         + recipe.grid_weight * grid_excess(stylized)
     )
-    total = (
-        total + (1 - painted) * recipe.identity_weight * difference + RANGE_WEIGHT * out_of_range(stylized)
-    )
+    total = total + (1 - painted) * recipe.identity_weight * difference
+    total = total + RANGE_WEIGHT * out_of_range(stylized) + recipe.spike_weight * spikes(feature_maps)
     loss = total.mean()
     if not torch.isfinite(loss):
         raise RecipeError(
@@ -131,7 +132,7 @@ def _step(
             "or resume from the last checkpoint"
         )
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
     state.optimizer.step()
     _average(state)
@@ -230,6 +231,15 @@ def _precision(device: torch.device) -> torch.autocast | nullcontext[None]:
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
+
+
+def _one_line(loader: DataLoader[Tensor]) -> Iterator[Tensor]:
+    """A process that reads photos sends its error with a traceback in the text; the last line says it all."""
+    try:
+        yield from loader
+    except RecipeError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise RecipeError(last.split("RecipeError: ")[-1]) from error
 
 
 class _Steps(Sampler[int]):

@@ -13,6 +13,7 @@ from livestyle.training.losses import (
     gram_matrix,
     grid_excess,
     out_of_range,
+    spikes,
     style_distance,
     total_variation,
 )
@@ -84,6 +85,12 @@ def test_total_variation_by_hand() -> None:
 def test_out_of_range_is_the_mean_squared_excess() -> None:
     image = torch.tensor([-0.5, 0.5, 1.5, 1.0]).reshape(1, 1, 2, 2).repeat(1, 3, 1, 1)
     torch.testing.assert_close(out_of_range(image), torch.tensor([(0.25 + 0 + 0.25 + 0) / 4]))
+
+
+def test_spikes_count_only_what_leaves_the_range() -> None:
+    maps = torch.tensor([[10.0, -11.0, 8.0, 0.0], [1.0, 2.0, 3.0, -8.0]]).reshape(2, 1, 2, 2)
+    # 2² and 3² over four places, and the same maps twice
+    torch.testing.assert_close(spikes([maps, maps]), torch.tensor([2 * (4 + 9) / 4, 0.0]))
 
 
 def soft(size: int, seed: int = 0) -> Tensor:
