@@ -56,23 +56,25 @@ def out_of_range(image: Tensor) -> Tensor:
     return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
 
 
-# Normalized features rarely leave this range by themselves.
-LARGEST_FEATURE = 8.0
+# Standard deviations from its mean that a feature of the residual blocks may reach at no cost.
+SPIKE_DEVIATIONS = 5.0
 
 
 def spikes(feature_maps: Iterable[Tensor]) -> Tensor:
-    """sum over maps of mean max(0, |F| - 8)², one number per image.
+    """sum over maps of mean over pixels of max over channels of max(0, |F - mu| / sigma - 5)², an image each.
 
     Instance normalization hides how bright a feature is, unless one place of it is far brighter than the
     rest; networks learn to make such places, and they show as blobs (Karras et al. 2020, arXiv:1912.04958).
-    Shapes: each (B, C, H, W) -> (B,).
+    mu, sigma: per image and channel. A limit on F itself would be met by scaling the whole map, which the
+    next normalization undoes. Shapes: each (B, C, H, W) -> (B,).
     """
-    return torch.stack(
-        [
-            (maps.float().abs() - LARGEST_FEATURE).clamp(min=0).square().mean((1, 2, 3))
-            for maps in feature_maps
-        ]
-    ).sum(0)
+    totals = []
+    for maps in feature_maps:
+        maps = maps.float()
+        sigma = maps.std((2, 3), correction=0, keepdim=True) + 0.05  # a map of almost nothing has no spikes
+        deviation = (maps - maps.mean((2, 3), keepdim=True)).abs() / sigma
+        totals.append((deviation.amax(1) - SPIKE_DEVIATIONS).clamp(min=0).square().mean((1, 2)))
+    return torch.stack(totals).sum(0)
 
 
 # Periods in pixels at which upsampling by 2, 4 and 8 repeats itself.

@@ -172,7 +172,7 @@ class TransformNet(nn.Module):
         return self.trace(image, style_mix)[0]
 
     def trace(self, image: Tensor, style_mix: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The stylized image, and the feature maps of the residual and expand blocks on the way to it."""
+        """The stylized image, and the feature maps after each residual block on the way to it."""
         x = self.contract[0](image, style_mix)
         detail = x = self.contract[1](x, style_mix)
         x = self.contract[2](x, style_mix)
@@ -181,10 +181,8 @@ class TransformNet(nn.Module):
             x = block(x, style_mix)
             maps.append(x)
         x = self.expand[0](self.upsamples[0](x), style_mix)
-        maps.append(x)
         x = x + (style_mix @ self.skip_gate)[:, :, None, None] * detail
         x = self.expand[1](self.upsamples[1](x), style_mix)
-        maps.append(x)
         if self.head is not None:
             x = self.upsamples[2](self.head(x, style_mix))
         # Never less than none: strength above 1 takes "original" below 0, and would print a negative.

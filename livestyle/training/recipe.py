@@ -68,7 +68,7 @@ class Recipe:
     style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
     tv_weight: float = 0.1
     grid_weight: float = 0.05
-    spike_weight: float = 1.0  # keeps blobs away
+    spike_weight: float = 10.0  # keeps blobs away
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
 

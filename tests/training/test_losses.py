@@ -87,10 +87,16 @@ def test_out_of_range_is_the_mean_squared_excess() -> None:
     torch.testing.assert_close(out_of_range(image), torch.tensor([(0.25 + 0 + 0.25 + 0) / 4]))
 
 
-def test_spikes_count_only_what_leaves_the_range() -> None:
-    maps = torch.tensor([[10.0, -11.0, 8.0, 0.0], [1.0, 2.0, 3.0, -8.0]]).reshape(2, 1, 2, 2)
-    # 2² and 3² over four places, and the same maps twice
-    torch.testing.assert_close(spikes([maps, maps]), torch.tensor([2 * (4 + 9) / 4, 0.0]))
+def test_spikes_count_only_what_stands_out() -> None:
+    flat = torch.zeros(1, 1, 10, 10)
+    flat[0, 0, ::2] = 1.0  # as far from the mean here as there
+    spiky = torch.zeros(1, 1, 10, 10)
+    spiky[0, 0, 3, 4] = 100.0  # mean 1, sigma sqrt(99): 9.9 sigma but for the 0.05
+    excess = 99 / (99**0.5 + 0.05) - 5
+    maps = torch.cat([flat, spiky])
+    torch.testing.assert_close(spikes([maps, maps]), torch.tensor([0.0, 2 * excess**2 / 100]))
+    # a second channel that stands out in the same place costs nothing more
+    torch.testing.assert_close(spikes([maps.repeat(1, 2, 1, 1)]), torch.tensor([0.0, excess**2 / 100]))
 
 
 def soft(size: int, seed: int = 0) -> Tensor:
