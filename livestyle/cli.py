@@ -29,7 +29,7 @@ Style = Annotated[str, typer.Option(help="A number, a name, or a mix: 3, starry_
 Strength = Annotated[float, typer.Option(min=0, max=1.5, help="0 is the original, 1 the style.")]
 Model = Annotated[str, typer.Option(help="A built-in model's name, or the path of an ONNX file.")]
 DeviceName = Annotated[Device, typer.Option("--device", help="What the network runs on.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the network.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads of the network.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

@@ -6,11 +6,13 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from livestyle import __version__
 from livestyle.cli import app
 from livestyle.library import list_models, load_manifest, models_folder
 
@@ -46,6 +48,17 @@ def test_every_model_has_its_recipe_and_its_rows_on_the_card() -> None:
             assert style.title in CARD
             assert style.licence
             assert style.artist
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_models_and_no_tests(tmp_path: Path) -> None:
+    # Without isolation: the build backend is a development dependency, and nothing is downloaded.
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "-w", str(tmp_path), str(ROOT)], check=True)
+    (wheel,) = tmp_path.glob("livestyle-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"livestyle/models/{name}.onnx" for name in list_models()} <= set(names)
+    assert {name.split("/")[0] for name in names} == {"livestyle", f"livestyle-{__version__}.dist-info"}
 
 
 def _commands() -> list[str]:

@@ -37,8 +37,12 @@ def style_distance(features: Features, target_grams: Mapping[str, Tensor]) -> Te
 
 
 def content_distance(features: Tensor, target: Tensor) -> Tensor:
-    """‖F − F*‖² / ‖F*‖² of one layer's feature maps, one number per image. Shapes: (B, C, H, W) -> (B,)."""
-    return (features - target).square().mean((1, 2, 3)) / target.square().mean((1, 2, 3))
+    """mean over elements of (F - F*)² of one layer's maps. Shapes: (B, C, H, W) -> (B,), one per image.
+
+    Not relative to the photo's own energy: that of an almost empty photo is so small that it outweighs a
+    thousand others.
+    """
+    return (features - target).square().mean((1, 2, 3))
 
 
 def total_variation(image: Tensor) -> Tensor:

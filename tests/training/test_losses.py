@@ -64,14 +64,15 @@ def test_distances_are_one_number_an_image_and_0_for_the_same() -> None:
     targets = {"relu1_1": GRAM.repeat(2, 1, 1)}
     # Twice the features: four times the Gram matrix, (4 - 1)² = 9 of its energy away.
     torch.testing.assert_close(style_distance({"relu1_1": maps}, targets), torch.tensor([0.0, 9.0]))
-    torch.testing.assert_close(content_distance(maps, MAPS.repeat(2, 1, 1, 1)), torch.tensor([0.0, 1.0]))
+    # MAPS again away from MAPS: 1 + 4 + 9 + 16 over four elements.
+    torch.testing.assert_close(content_distance(maps, MAPS.repeat(2, 1, 1, 1)), torch.tensor([0.0, 7.5]))
 
 
-def test_content_distance_is_relative_to_the_photos_own_features() -> None:
-    # Differences 1, 0, 0, 2 on 1 + 4 + 9 + 16 = 30.
-    other = torch.tensor([[[[2.0, 2.0]], [[3.0, 6.0]]]])
-    torch.testing.assert_close(content_distance(other, MAPS), torch.tensor([5 / 30]))
-    torch.testing.assert_close(content_distance(10 * other, 10 * MAPS), torch.tensor([5 / 30]))
+def test_content_distance_is_a_mean_that_no_empty_photo_inflates() -> None:
+    # Differences 1, 0, 0, 2, whatever the photo's own energy is.
+    change = torch.tensor([[[[1.0, 0.0]], [[0.0, 2.0]]]])
+    for photo in (MAPS, 1e-6 * MAPS):
+        torch.testing.assert_close(content_distance(photo + change, photo), torch.tensor([5 / 4]))
 
 
 def test_total_variation_by_hand() -> None:
