@@ -14,7 +14,7 @@ import typer
 
 from livestyle import __version__
 from livestyle.engines import Device
-from livestyle.errors import LivestyleError, SourceError
+from livestyle.errors import LivestyleError, SinkError, SourceError
 from livestyle.terminal import Stopped, StopSignal, progress_bar, raise_stopped, with_progress
 
 app = typer.Typer(
@@ -76,6 +76,8 @@ def video(
             ):
                 sink.write(frame)
                 count += 1
+            if end is None and not start:
+                _refuse_cut_off(source, count, frames.info.frame_count)
     seconds = time.perf_counter() - began
     result = {
         "output": str(output),
@@ -160,6 +162,8 @@ def styles(
         from livestyle.stylizer import open_stylizer
 
         check_picture_path(sheet[1], overwrite=overwrite)
+        if sheet[1].exists() and sheet[0].exists() and sheet[1].samefile(sheet[0]):
+            raise SinkError(f"{sheet[0]} would be replaced by its own sheet; name another output")
         photo, _ = read_picture(sheet[0])
         stylizer = open_stylizer(model, device)
         rows = stylizer.manifest.styles
@@ -298,8 +302,9 @@ def version(
 def main() -> NoReturn:
     """Run the command. An error is one line on stderr and exit status 1, Ctrl-C is 130."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, raise_stopped)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), raise_stopped)
     try:
         app(standalone_mode=True)
     except LivestyleError as error:
@@ -308,6 +313,15 @@ def main() -> NoReturn:
         _say("stopped")
         sys.exit(130)
     sys.exit(1)
+
+
+def _refuse_cut_off(source: Path, count: int, expected: int | None) -> None:
+    # A tenth, because edit lists and damaged pieces hide some frames of a file that is whole.
+    if expected is not None and count < 0.9 * expected:
+        raise SourceError(
+            f"{source} is cut off: only {count} of {expected} frames can be read; "
+            "`--end SECONDS` paints what is there"
+        )
 
 
 def _fractions(step: int, style: dict[str, float], content: dict[str, float]) -> str:

@@ -27,7 +27,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Exit status, stdout and stderr of a command, called as the console script calls it."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["livestyle", *map(str, arguments)])
@@ -145,6 +145,25 @@ def test_a_wrong_usage_is_exit_status_2(options: list[str], run: Run, clip: Path
     assert "Traceback" not in stderr
 
 
+def test_a_video_that_is_cut_off_is_refused(run: Run, tiny_model_path: Path, tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mp4", pts=range(20), options={"movflags": "+faststart"})
+    content = whole.read_bytes()
+    # The index comes first, so that the file opens: only its pictures end early.
+    cut = _write(tmp_path / "cut.mp4", content[: content.index(b"mdat") + 600])
+    out = tmp_path / "out.mp4"
+    status, _, stderr = run("video", cut, out, "--model", tiny_model_path)
+    assert (status, one_line(stderr), out.exists()) == (1, True, False), stderr
+    assert "of 20 frames" in stderr or "no " in stderr
+    status, _, _ = run("video", whole, out, "--model", tiny_model_path)
+    assert status == 0
+
+
+def test_a_sheet_never_replaces_its_photo(run: Run, photo: Path, tiny_model_path: Path) -> None:
+    before = photo.read_bytes()
+    status, _, stderr = run("styles", "--model", tiny_model_path, "--sheet", photo, photo, "--overwrite")
+    assert (status, one_line(stderr), photo.read_bytes()) == (1, True, before)
+
+
 def test_an_existing_file_is_kept_unless_told(
     run: Run, clip: Path, tiny_model_path: Path, tmp_path: Path
 ) -> None:
@@ -171,7 +190,7 @@ def _long_clip(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopping_leaves_no_file(number: signal.Signals, tiny_model_path: Path, tmp_path: Path) -> None:
     clip = _long_clip(tmp_path / "long.mp4")
     folder = tmp_path / "out"
