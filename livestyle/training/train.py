@@ -124,7 +124,9 @@ def _step(
         + recipe.grid_weight * grid_excess(stylized)
     )
     total = total + (1 - painted) * recipe.identity_weight * difference
-    total = total + RANGE_WEIGHT * out_of_range(stylized) + recipe.spike_weight * spikes(feature_maps)
+    total = total + RANGE_WEIGHT * out_of_range(stylized)
+    if feature_maps:  # a network may have no residual blocks
+        total = total + recipe.spike_weight * spikes(feature_maps)
     loss = total.mean()
     if not torch.isfinite(loss):
         raise RecipeError(
