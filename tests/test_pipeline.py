@@ -76,7 +76,9 @@ def test_iterators_that_cannot_be_closed_do_as_well() -> None:
 
 
 RUN = """
-import sys, threading, time
+import signal, sys, threading, time
+# The children of a background job ignore Ctrl-C unless they are told not to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 import numpy as np
 from livestyle.buffering import WhenFull, buffered

@@ -257,7 +257,9 @@ def test_a_frame_of_another_shape_is_refused(tmp_path: Path, frame: Frame, error
 
 
 RUN = """
-import sys, time
+import signal, sys, time
+# The children of a background job ignore Ctrl-C unless they are told not to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 import numpy as np
 from livestyle.errors import SinkError
