@@ -4,7 +4,7 @@
         [--json [OUT]] [--sheet-folder DIR [--sheets N]] [--limit N] [--write-manifest]
 
 The pictures are painted by the ONNX file itself, as users get them, then judged. Needs livestyle[train].
-Photos C are scaled to a short side of 384 pixels, paintings S to the recipe's style_size.
+Photos C are scaled to a short side of 384 pixels, paintings S to the recipe's style_size, or their own.
 
 style fraction    mean_C [mean_l ‖G_l(T(C)) − G_l(S)‖² / ‖G_l(S)‖²] over the same with C in place of T(C);
                   G = Gram / (H W) of relu1_1, relu2_1, relu3_1, relu4_1, relu5_1. 1 = nothing done.
@@ -183,13 +183,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     stylizer = open_stylizer(path, arguments.device, threads=arguments.threads)
     manifest = stylizer.manifest
     recipe = parse_recipe(manifest.recipe, where=f"the recipe in {path}")
-    files = {style.name: style.image for style in recipe.styles}
-    if unknown := [style.name for style in manifest.styles[1:] if style.name not in files]:
+    rows = {style.name: style for style in recipe.styles}
+    if unknown := [style.name for style in manifest.styles[1:] if style.name not in rows]:
         raise ModelError(f"the recipe in {path} does not name the painting of {unknown[0]}")
     network = slim_vgg19(arguments.loss_network)
     paintings = [
-        grams_of(network, load_style_image(arguments.paintings / files[style.name], recipe.style_size))
-        for style in manifest.styles[1:]
+        grams_of(network, load_style_image(arguments.paintings / row.image, recipe.size_of(row)))
+        for row in (rows[style.name] for style in manifest.styles[1:])
     ]
     every = pictures_in(arguments.photos)
     print(f"{path} on {stylizer.engine.name}, {len(every)} photos", file=sys.stderr)

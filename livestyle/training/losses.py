@@ -60,25 +60,25 @@ def out_of_range(image: Tensor) -> Tensor:
     return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
 
 
-# Standard deviations from its mean that a feature of the residual blocks may reach at no cost.
-SPIKE_DEVIATIONS = 5.0
+def channel_correlation(feature_maps: Iterable[Tensor]) -> Tensor:
+    """Mean squared correlation of two channels over the pixels, over all pairs and maps, an image each.
 
+        rho_ij = mean over pixels of z_i z_j,   z = (F - mu) / sigma
 
-def spikes(feature_maps: Iterable[Tensor]) -> Tensor:
-    """sum over maps of mean over pixels of max over channels of max(0, |F - mu| / sigma - 5)², an image each.
-
-    Instance normalization hides how bright a feature is, unless one place of it is far brighter than the
-    rest; networks learn to make such places, and they show as blobs (Karras et al. 2020, arXiv:1912.04958).
-    mu, sigma: per image and channel. A limit on F itself would be met by scaling the whole map, which the
-    next normalization undoes. Shapes: each (B, C, H, W) -> (B,).
+    0: every channel says something of its own. Near 1: all say the same. Residual blocks of instance norms
+    slide into that: they part the picture into two regions, and the smaller one is painted as a flat blob of
+    one colour in every style. Bardes et al. 2022 (arXiv:2105.04906) punish covariances over a batch alike.
+    Shapes: each (B, C, H, W), C of 2 or more -> (B,).
     """
-    totals = []
+    means = []
     for maps in feature_maps:
-        maps = maps.float()
-        sigma = maps.std((2, 3), correction=0, keepdim=True) + 0.05  # a map of almost nothing has no spikes
-        deviation = (maps - maps.mean((2, 3), keepdim=True)).abs() / sigma
-        totals.append((deviation.amax(1) - SPIKE_DEVIATIONS).clamp(min=0).square().mean((1, 2)))
-    return torch.stack(totals).sum(0)
+        f = maps.float().flatten(2)  # (B, C, HW)
+        f = f - f.mean(2, keepdim=True)
+        z = f / (f.square().mean(2, keepdim=True) + 1e-4).sqrt()
+        rho = z @ z.transpose(1, 2) / f.shape[2]  # (B, C, C)
+        squares = rho.square().sum((1, 2)) - rho.diagonal(dim1=1, dim2=2).square().sum(1)
+        means.append(squares / (f.shape[1] * (f.shape[1] - 1)))
+    return torch.stack(means).mean(0)
 
 
 # Periods in pixels at which upsampling by 2, 4 and 8 repeats itself.

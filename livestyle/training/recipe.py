@@ -29,6 +29,7 @@ class StyleRecipe:
     year: str = ""
     licence: str = ""
     source: str = ""
+    style_size: int = 0  # pixels, in place of the recipe's: larger for paintings of small dots; 0 keeps it
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Recipe:
     style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
     tv_weight: float = 0.1
     grid_weight: float = 0.05
-    spike_weight: float = 10.0  # keeps blobs away
+    correlation_weight: float = 10.0  # keeps blobs of one colour away
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
 
@@ -93,6 +94,10 @@ class Recipe:
             style_folder=self.style_folder if paintings is None else str(paintings.resolve()),
             loss_network=loss_network or self.loss_network,
         )
+
+    def size_of(self, style: StyleRecipe) -> int:
+        """Short side of its painting in pixels."""
+        return style.style_size or self.style_size
 
     def path(self, name: str) -> Path:
         """Where a path in the recipe points: relative ones count from the recipe's folder."""
@@ -208,7 +213,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "style_target": (0, 1),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
-    "spike_weight": (0, 1e6),
+    "correlation_weight": (0, 1e6),
     "identity_weight": (0, 1e6),
     "identity_share": (0, 0.9),
 }
@@ -226,6 +231,11 @@ def _check(recipe: Recipe, where: str) -> None:
     if not recipe.style_layers:
         raise RecipeError(f"{where}: style_layers must name at least one layer")
     for style in recipe.styles:
+        low, high = _BOUNDS["style_size"]
+        if style.style_size and not low <= style.style_size <= high:
+            raise RecipeError(
+                f"{where}: style_size of {style.name} must lie in {low:g} … {high:g}, not {style.style_size}"
+            )
         if Path(style.image).is_absolute() or ".." in Path(style.image).parts:
             raise RecipeError(
                 f"{where}: the image of {style.name} must lie inside style_folder, not {style.image}"

@@ -15,11 +15,11 @@ from livestyle.errors import RecipeError
 from livestyle.training.dataset import ContentImages, load_style_image, to_tensor
 from livestyle.training.features import LossNetwork, open_loss_network
 from livestyle.training.losses import (
+    channel_correlation,
     content_distance,
     gram_matrix,
     grid_excess,
     out_of_range,
-    spikes,
     style_distance,
     total_variation,
 )
@@ -126,7 +126,7 @@ def _step(
     total = total + (1 - painted) * recipe.identity_weight * difference
     total = total + RANGE_WEIGHT * out_of_range(stylized)
     if feature_maps:  # a network may have no residual blocks
-        total = total + recipe.spike_weight * spikes(feature_maps)
+        total = total + recipe.correlation_weight * channel_correlation(feature_maps)
     loss = total.mean()
     if not torch.isfinite(loss):
         raise RecipeError(
@@ -172,7 +172,7 @@ def style_grams(recipe: Recipe, loss_network: LossNetwork, device: torch.device)
     """The paintings' Gram matrices: {layer: (1 + n, C, C)}, row 0 (original) zero and never used."""
     rows: dict[str, list[Tensor]] = {layer: [] for layer in recipe.style_layers}
     for style in recipe.styles:
-        painting = load_style_image(recipe.path(recipe.style_folder) / style.image, recipe.style_size)
+        painting = load_style_image(recipe.path(recipe.style_folder) / style.image, recipe.size_of(style))
         with torch.no_grad():
             for layer, features in loss_network(painting.to(device), recipe.style_layers).items():
                 rows[layer].append(gram_matrix(features)[0])

@@ -9,11 +9,11 @@ from tiny_runs import noise_picture
 from torch import Tensor
 
 from livestyle.training.losses import (
+    channel_correlation,
     content_distance,
     gram_matrix,
     grid_excess,
     out_of_range,
-    spikes,
     style_distance,
     total_variation,
 )
@@ -88,16 +88,17 @@ def test_out_of_range_is_the_mean_squared_excess() -> None:
     torch.testing.assert_close(out_of_range(image), torch.tensor([(0.25 + 0 + 0.25 + 0) / 4]))
 
 
-def test_spikes_count_only_what_stands_out() -> None:
-    flat = torch.zeros(1, 1, 10, 10)
-    flat[0, 0, ::2] = 1.0  # as far from the mean here as there
-    spiky = torch.zeros(1, 1, 10, 10)
-    spiky[0, 0, 3, 4] = 100.0  # mean 1, sigma sqrt(99): 9.9 sigma but for the 0.05
-    excess = 99 / (99**0.5 + 0.05) - 5
-    maps = torch.cat([flat, spiky])
-    torch.testing.assert_close(spikes([maps, maps]), torch.tensor([0.0, 2 * excess**2 / 100]))
-    # a second channel that stands out in the same place costs nothing more
-    torch.testing.assert_close(spikes([maps.repeat(1, 2, 1, 1)]), torch.tensor([0.0, excess**2 / 100]))
+def test_channels_that_say_the_same_are_correlated_whatever_their_scale_and_sign() -> None:
+    rows = torch.tensor([1.0, -1.0]).reshape(1, 2, 1).expand(1, 2, 2)
+    columns = rows.transpose(1, 2)
+    apart = torch.cat([rows, columns, rows * columns])[None]  # three signs patterns, all orthogonal
+    together = torch.cat([rows, -5 * rows + 7, columns])[None]  # one pair of three says the same
+    found = channel_correlation([torch.cat([apart, together]), torch.cat([apart, together])])
+    torch.testing.assert_close(found, torch.tensor([0.0, 1 / 3]), atol=1e-3, rtol=0)
+
+
+def test_flat_channels_are_correlated_with_nothing() -> None:
+    assert float(channel_correlation([torch.ones(1, 4, 3, 3)])) == 0
 
 
 def soft(size: int, seed: int = 0) -> Tensor:
