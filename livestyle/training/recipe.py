@@ -69,7 +69,7 @@ class Recipe:
     style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
     tv_weight: float = 0.1
     grid_weight: float = 0.05
-    correlation_weight: float = 10.0  # keeps blobs of one colour away
+    correlation_weight: float = 5.0  # keeps blobs of one colour away
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
 
