@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from livestyle.engines import open_engine
-from livestyle.errors import ModelError, RecipeError, SinkError
+from livestyle.errors import ModelError, RecipeError
 from livestyle.frame import Image
 from livestyle.manifest import METADATA_KEY, Manifest
 from livestyle.training.network import TransformNet
 from livestyle.training.recipe import Recipe, manifest_of
+from livestyle.whole_file import WholeFile
 
 # onnxruntime's CUDA provider pads by reflection only up to opset 18.
 OPSET = 18
@@ -58,18 +59,15 @@ def export_onnx(
 ) -> Comparison:
     """Write `network` to `path` with its manifest, unless it disagrees with torch on `photos`.
 
-    Raises RecipeError where the mean difference exceeds one grey level; then nothing is written.
+    Raises RecipeError where the mean difference exceeds one grey level, SinkError where no file can be; then
+    nothing is written.
     """
-    if path.exists() and not overwrite:
-        raise SinkError(f"{path} exists; add --overwrite to replace it")
-    if not path.parent.is_dir():
-        raise SinkError(f"no folder {path.parent}; make it first")
+    file = WholeFile(path, overwrite)  # refuses now what could not be written a minute later
     if not photos:
         raise RecipeError("no photo to compare the export on: give --photos FOLDER")
-    partial = path.with_name(f".{path.stem}.partial.onnx")
     network = network.eval().cpu()
-    try:
-        model = _to_onnx(network, manifest_of(recipe, network.size_multiple))
+    model = _to_onnx(network, manifest_of(recipe, network.size_multiple))
+    with file as partial:
         partial.write_bytes(model)
         comparison = compare(network, partial, photos)
         if comparison.mean > MAX_MEAN_DIFFERENCE:
@@ -77,11 +75,6 @@ def export_onnx(
                 f"{path} was not written: the graph differs from torch by {comparison.mean:.2f} grey levels "
                 "on average; please report this with your versions of torch and onnxruntime"
             )
-        partial.replace(path)
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return comparison
 
 

@@ -91,9 +91,10 @@ def grid_excess(image: Tensor) -> Tensor:
         sum over periods p of max(0, log P(1/p) - log mean P near 1/p), rows and columns
 
     P: power of the grey picture's differences, Hann window, averaged over lines. A network that paints by
-    repeating one tile has a peak there and no photo or painting does. Shapes: (B, 3, H, W) -> (B,).
+    repeating one tile has a peak there and no photo or painting does. Grey is brightness as eyes weigh it
+    (ITU-R BT.601): from the plain mean, networks hide the grid in colours. Shapes: (B, 3, H, W) -> (B,).
     """
-    grey = image.mean(1)
+    grey = torch.einsum("bchw,c->bhw", image, image.new_tensor([0.299, 0.587, 0.114]))
     return _line_excess(grey) + _line_excess(grey.transpose(1, 2))
 
 

@@ -46,6 +46,7 @@ class Recipe:
     styles: tuple[StyleRecipe, ...]
     version: str = "1"
     licence: str = "MIT"
+    start_from: str = ""  # a model whose weights are the beginning; its styles of the same name keep theirs
 
     widths: tuple[int, ...] = (16, 32, 64)
     head_width: int = 8
@@ -69,7 +70,7 @@ class Recipe:
     style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
     tv_weight: float = 0.1
     grid_weight: float = 0.05
-    correlation_weight: float = 5.0  # keeps blobs of one colour away
+    correlation_weight: float = 3.0  # keeps blobs of one colour away
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
 

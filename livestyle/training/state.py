@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 
 from livestyle.errors import RecipeError
+from livestyle.manifest import ORIGINAL
 from livestyle.training.features import CONVS_PER_BLOCK
 from livestyle.training.network import TransformNet
 from livestyle.training.recipe import Recipe, parse_recipe
+from livestyle.training.start import is_style_row, start_from
 from livestyle.training.torch_file import read_torch_file
+from livestyle.whole_file import WholeFile
 
 PATH_KEYS = ("content_folder", "style_folder", "loss_network")
 
@@ -32,11 +35,15 @@ class TrainState:
         n_styles = len(recipe.styles) + 1
         self.recipe, self.device, self.step = recipe, device, 0
         self.saved_step = -1  # of the last checkpoint that this process wrote
-        self.network = build_network(recipe).to(device)
+        self.network = build_network(recipe)
+        if recipe.start_from:
+            names = [ORIGINAL, *(style.name for style in recipe.styles)]
+            start_from(self.network, names, recipe.path(recipe.start_from))
+        self.network.to(device)
         self.average = build_network(recipe).to(device).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
-        own = [p for name, p in self.network.named_parameters() if _is_style_row(name)]
-        shared = [p for name, p in self.network.named_parameters() if not _is_style_row(name)]
+        own = [p for name, p in self.network.named_parameters() if is_style_row(name)]
+        shared = [p for name, p in self.network.named_parameters() if not is_style_row(name)]
         self.optimizer = torch.optim.Adam([{"params": shared}, {"params": own}], betas=(0.9, 0.99))
         self.style_weights = torch.ones(n_styles)
         self.style_fractions = torch.ones(n_styles)
@@ -44,19 +51,14 @@ class TrainState:
         self.original_error = torch.tensor(1.0)
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint under a temporary name, then move it into place."""
+        """Write the checkpoint, whole or not at all, in place of an older one. Raises SinkError."""
         content = io.BytesIO()  # a few MB; torch itself reports a full disk as an internal error
         torch.save(self._state(), content)
-        partial = path.with_name(path.name + ".partial")
-        try:
+        with suppress(OSError):  # WholeFile says what is wrong with it
             path.parent.mkdir(parents=True, exist_ok=True)
+        with WholeFile(path, overwrite=True) as partial:
             partial.write_bytes(content.getbuffer())
-            partial.replace(path)
-            self.saved_step = self.step
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink()
-            raise RecipeError(f"cannot write the checkpoint {path}: {error.strerror or error}") from error
+        self.saved_step = self.step
 
     @classmethod
     def load(cls, path: Path, device: torch.device, recipe: Recipe | None = None) -> TrainState:
@@ -77,7 +79,9 @@ class TrainState:
                     f"{path} belongs to another network or other styles than {recipe.name}: "
                     "train without --resume, or give the recipe that it was made by"
                 )
-            state = cls(recipe, device)
+            # The checkpoint holds the weights; the model that it began with may be gone.
+            state = cls(replace(recipe, start_from=""), device)
+            state.recipe = recipe
             state._restore(saved)
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError) as error:
             raise RecipeError(f"{path} is a broken checkpoint: resume from another, or start anew") from error
@@ -148,10 +152,6 @@ def _check_memory(memory: Mapping[int, Mapping[str, Tensor]], parameters: list[T
         shapes = {name: value.shape for name, value in memory[number].items()}
         if shapes != {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}:
             raise ValueError(f"Adam's memory does not fit parameter {number}")
-
-
-def _is_style_row(name: str) -> bool:
-    return name.rsplit(".", 1)[-1] in {"gamma", "beta", "skip_gate"}
 
 
 def _shape(recipe: Recipe) -> tuple[object, ...]:

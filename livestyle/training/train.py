@@ -27,9 +27,6 @@ from livestyle.training.recipe import Recipe
 from livestyle.training.state import TrainState
 
 WARM_UP = 0.05  # of the steps, before the cosine
-# Of the steps, in which style comes in. Asked for at once, a network that cannot paint yet meets half of the
-# Gram matrices with flat blobs of one colour that have nothing to do with the photo, and keeps them.
-STYLE_RAMP = 0.1
 AVERAGE_DECAY = 0.999  # of the weights that are exported
 FRACTION_DECAY = 0.95  # of the fractions that are shown and steered by
 STEER_EVERY, STEER_BY, STEER_LIMIT = 25, 1.05, 2.0
@@ -121,7 +118,7 @@ def _step(
     difference = (stylized - photo).abs().mean((1, 2, 3))
     weights = state.style_weights[labels].to(device)
     total = painted * (
-        style_share(state.step / recipe.steps) * recipe.style_weight * weights * style
+        recipe.style_weight * weights * style
         + recipe.content_weight * content
         + recipe.tv_weight * total_variation(stylized)
         + recipe.grid_weight * grid_excess(stylized)
@@ -162,11 +159,6 @@ def sample_styles(recipe: Recipe, step: int, batch: int) -> tuple[Tensor, Tensor
     blend = dice[0] < recipe.identity_share * BLEND_SHARE
     strength = torch.where(identity, torch.zeros(batch), torch.ones(batch))
     return labels, torch.where(blend, dice[1], strength)
-
-
-def style_share(progress: float) -> float:
-    """Of the recipe's style_weight: a twentieth of it at first, all after STYLE_RAMP."""
-    return min(1.0, 0.05 + 0.95 * progress / STYLE_RAMP)
 
 
 def schedule(progress: float) -> float:
@@ -230,8 +222,7 @@ def _follow(
             state.content_fractions[label].lerp_(content[i], 1 - FRACTION_DECAY)
         elif strength[i] == 0:
             state.original_error.lerp_(difference[i], 1 - FRACTION_DECAY)
-    ramped = style_share(state.step / state.recipe.steps) == 1
-    if state.recipe.style_target and ramped and state.step % STEER_EVERY == STEER_EVERY - 1:
+    if state.recipe.style_target and state.step % STEER_EVERY == STEER_EVERY - 1:
         weak = state.style_fractions > state.recipe.style_target
         state.style_weights *= torch.where(weak, torch.tensor(STEER_BY), torch.tensor(1 / STEER_BY))
         state.style_weights.clamp_(1 / STEER_LIMIT, STEER_LIMIT)

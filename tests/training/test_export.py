@@ -136,8 +136,8 @@ class Unexportable(TransformNet):
 @pytest.mark.parametrize(
     ("name", "photos", "error", "says"),
     [
-        ("there.onnx", PHOTOS, SinkError, "there.onnx exists; add --overwrite"),
-        ("none/model.onnx", PHOTOS, SinkError, "no folder .*none"),
+        ("there.onnx", PHOTOS, SinkError, "there.onnx exists; --overwrite replaces it"),
+        ("none/model.onnx", PHOTOS, SinkError, "no folder .*none; make it first"),
         ("model.onnx", [], RecipeError, "no photo to compare the export on: give --photos"),
     ],
 )

@@ -124,6 +124,14 @@ def test_grid_excess_is_near_0_without_a_grid_and_high_with_one(size: int) -> No
     assert clean < 1
 
 
+def test_a_grid_in_colours_whose_plain_mean_is_grey_is_seen() -> None:
+    image = soft(128)
+    stripes = 0.05 * (torch.arange(128) % 2 - 0.5).expand(128, 128)
+    hidden = image + torch.stack([stripes, torch.zeros(128, 128), -stripes])
+    torch.testing.assert_close(hidden.mean(1), image.mean(1))
+    assert grid_excess(hidden).item() > grid_excess(image).item() + 1
+
+
 def test_grid_excess_counts_a_wave_that_is_no_grid_for_nothing() -> None:
     wave = 0.5 + 0.2 * torch.sin(2 * math.pi * torch.arange(128) / 5.3)
     assert grid_excess(wave.repeat(1, 3, 128, 1)).item() < 0.2

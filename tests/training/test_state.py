@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
@@ -12,7 +12,7 @@ import torch
 from tiny_runs import STYLES, Executed, tiny_recipe
 from torch import Tensor
 
-from livestyle.errors import RecipeError
+from livestyle.errors import RecipeError, SinkError
 from livestyle.training.recipe import Recipe
 from livestyle.training.state import TrainState, build_network
 from livestyle.training.torch_file import MAX_BYTES
@@ -136,29 +136,41 @@ def test_a_checkpoint_is_written_whole(saved: Path) -> None:
     state.save(saved)
     assert saved.read_bytes() != before
     assert (state.step, state.saved_step) == (3, 3)
-    assert not list(saved.parent.glob("*.partial"))
+    assert not list(saved.parent.glob(".*"))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
 def test_a_checkpoint_for_which_there_is_no_room_leaves_the_last_one(saved: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full on this system")
+    import resource
+
     before = saved.read_bytes()
     state = TrainState.load(saved, CPU)
-    saved.with_name("checkpoint.pt.partial").symlink_to("/dev/full")
-    with pytest.raises(RecipeError, match=r"cannot write the checkpoint .*checkpoint.pt") as caught:
-        state.save(saved)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    assert len(before) > 50_000  # pytest itself writes less
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(SinkError, match=r"cannot write .*checkpoint.pt: File too large") as caught:
+            state.save(saved)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(caught.value).isprintable()
     assert saved.read_bytes() == before
-    assert not os.path.lexists(saved.with_name("checkpoint.pt.partial"))
+    assert state.saved_step == -1
+    assert not list(saved.parent.glob(".*"))
 
 
 def test_a_checkpoint_where_no_folder_can_be_is_an_error(tmp_path: Path) -> None:
     state = TrainState(tiny_recipe(tmp_path), CPU)
     for path in (tmp_path / "tiny.toml" / "c.pt", tmp_path / "photos"):
-        with pytest.raises(RecipeError, match="cannot write the checkpoint") as caught:
+        with pytest.raises(SinkError, match="cannot write") as caught:
             state.save(path)
         assert str(caught.value).isprintable()
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_run_whose_folder_was_removed_is_saved_all_the_same(tmp_path: Path) -> None:
+    TrainState(tiny_recipe(tmp_path), CPU).save(tmp_path / "runs" / "mine" / "c.pt")
+    assert TrainState.load(tmp_path / "runs" / "mine" / "c.pt", CPU).step == 0
 
 
 @pytest.mark.parametrize(

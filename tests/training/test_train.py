@@ -22,7 +22,6 @@ from livestyle.training.train import (
     sample_styles,
     schedule,
     style_grams,
-    style_share,
     train,
 )
 
@@ -148,8 +147,7 @@ def test_training_learns(tmp_path: Path) -> None:
 
     before = distance()
     steps = list(train(state))
-    # Not the loss: the weight of style grows on the way.
-    assert sum(steps[-1].style_fractions.values()) < 0.9 * sum(steps[12].style_fractions.values())
+    assert sum(step.loss for step in steps[-10:]) < 0.5 * sum(step.loss for step in steps[:10])
     assert distance() < 0.5 * before
 
 
@@ -170,18 +168,6 @@ def test_the_step_sizes_are_the_recipes_at_the_schedules_share(tmp_path: Path) -
     # Steps 0, 1 and 2 of 40, of which the first 2 warm up: 0.1, 0.55 and 1 of the peak.
     assert [rate for rate, _ in rates] == pytest.approx([1e-4, 5.5e-4, 1e-3])
     assert [rate for _, rate in rates] == pytest.approx([1e-3, 5.5e-3, 1e-2])
-
-
-@pytest.mark.parametrize(("progress", "share"), [(0, 0.05), (0.05, 0.525), (0.1, 1), (0.5, 1), (1, 1)])
-def test_style_comes_in_over_the_first_tenth(progress: float, share: float) -> None:
-    assert style_share(progress) == pytest.approx(share)
-
-
-def test_no_style_is_steered_before_style_counts_in_full(tmp_path: Path) -> None:
-    state = TrainState(tiny_recipe(tmp_path, steps=300, style_target=0.5), CPU)
-    state.step = 24
-    next(train(state))  # the 25th of 300
-    assert state.style_weights.tolist() == [1, 1, 1, 1]
 
 
 def test_each_styles_weight_is_steered_towards_the_target(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fakes import tiny_model
+from tiny_runs import STYLES, noise_picture, tiny_network, tiny_recipe
+
+from livestyle.errors import ModelError
+from livestyle.library import find_model, load_manifest
+from livestyle.manifest import METADATA_KEY, Manifest, Style
+from livestyle.stylizer import open_stylizer
+from livestyle.training.network import TransformNet
+from livestyle.training.start import start_from
+from livestyle.training.state import TrainState
+
+CPU = torch.device("cpu")
+
+
+def model_file(path: Path, network: TransformNet, names: list[str]) -> Path:
+    """A file that holds the network's weights as an exported model does, and no graph to run."""
+    import onnx
+
+    tensors = [
+        onnx.numpy_helper.from_array(value.numpy(), f"network.{key}")
+        for key, value in network.state_dict().items()
+    ]
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "weights", [], [], tensors))
+    styles = tuple(Style(name, name.title(), "", "", "") for name in names)
+    manifest = Manifest("tiny", "1", styles, size_multiple=8, licence="MIT", recipe="", quality={})
+    onnx.helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_the_shipped_model_is_read_back_as_the_network_that_it_is() -> None:
+    path = find_model("painters")
+    names = [style.name for style in load_manifest(path).styles]
+    network = TransformNet(len(names))
+    start_from(network, names, path)
+    image = noise_picture(64, 72, 3)
+    mix = np.eye(len(names), dtype=np.float32)[3]
+    with torch.no_grad():
+        tensor = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+        expected = 255 * network(tensor, torch.from_numpy(mix)[None])[0].permute(1, 2, 0).numpy()
+    difference = np.abs(open_stylizer("painters", "cpu")(image, mix) - expected.clip(0, 255))
+    assert difference.max() <= 1
+
+
+def test_styles_are_found_by_name_and_new_ones_begin_with_the_mean_of_the_styles(tmp_path: Path) -> None:
+    given = tiny_network(3)
+    path = model_file(tmp_path / "old.onnx", given, ["original", "a", "b"])
+    network = tiny_network(4)
+    start_from(network, ["original", "b", "new", "a"], path)
+    for name, value in network.state_dict().items():
+        old = given.state_dict()[name]
+        if name.endswith(("gamma", "beta", "skip_gate")):
+            torch.testing.assert_close(value, torch.stack([old[0], old[2], (old[1] + old[2]) / 2, old[1]]))
+        else:
+            assert torch.equal(value, old)
+
+
+def test_a_training_begins_with_the_model_that_its_recipe_names(tmp_path: Path) -> None:
+    given = tiny_network(1 + len(STYLES))
+    model_file(tmp_path / "old.onnx", given, ["original", *STYLES])
+    recipe = tiny_recipe(tmp_path, start_from="old.onnx")
+    state = TrainState(recipe, CPU)
+    for network in (state.network, state.average):
+        assert all(torch.equal(value, given.state_dict()[key]) for key, value in network.state_dict().items())
+    state.save(tmp_path / "run" / "checkpoint.pt")
+    (tmp_path / "old.onnx").unlink()
+    # A checkpoint has weights of its own, and asks for no other file.
+    resumed = TrainState.load(tmp_path / "run" / "checkpoint.pt", CPU, recipe)
+    assert resumed.recipe.start_from == "old.onnx"
+
+
+def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
+    path = model_file(tmp_path / "old.onnx", tiny_network(3), ["original", "a", "b"])
+    for network in (tiny_network(3, widths=(4, 6, 10)), tiny_network(3, n_residual=2)):
+        with pytest.raises(ModelError, match="another shape at"):
+            start_from(network, ["original", "a", "b"], path)
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    with pytest.raises(ModelError, match="broken"):
+        start_from(tiny_network(3), ["original", "a", "b"], broken)
+    with pytest.raises(ModelError, match="another shape"):  # a model, but of another kind of network
+        start_from(tiny_network(3), ["original", "a", "b"], tiny_model(tmp_path / "foreign.onnx"))
