@@ -43,7 +43,7 @@ def start_from(network: TransformNet, styles: list[str], path: Path) -> None:
 def read_weights(path: Path) -> tuple[Mapping[str, Tensor], list[str]]:
     """The parameters in a model file by the network's names for them, and the names of its rows."""
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import numpy_helper
 
     file = read_model_file(path)

@@ -18,6 +18,7 @@ from livestyle.training.recipe import Recipe, parse_recipe
 from livestyle.training.state import TrainState
 from livestyle.training.train import (
     TrainStep,
+    clipped,
     measure_baselines,
     sample_styles,
     schedule,
@@ -147,7 +148,8 @@ def test_training_learns(tmp_path: Path) -> None:
 
     before = distance()
     steps = list(train(state))
-    assert sum(step.loss for step in steps[-10:]) < 0.5 * sum(step.loss for step in steps[:10])
+    # Not the loss: it depends on which samples happen to be painted.
+    assert sum(steps[-1].style_fractions.values()) < 0.95 * sum(steps[0].style_fractions.values())
     assert distance() < 0.5 * before
 
 
@@ -257,3 +259,12 @@ def test_worker_processes_train_the_same_network(tmp_path: Path) -> None:
         return (step.loss for step in train(TrainState(recipe, CPU), workers=workers))
 
     assert list(trained(0)) == list(trained(2))
+
+
+def test_what_is_clipped_is_seen_so_and_still_has_a_gradient() -> None:
+    image = torch.tensor([-0.5, 0.25, 1.5], requires_grad=True)
+    seen = clipped(image)
+    assert seen.tolist() == [0, 0.25, 1]
+    seen.sum().backward()
+    assert image.grad is not None
+    assert image.grad.tolist() == [1, 1, 1]
