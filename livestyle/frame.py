@@ -20,11 +20,13 @@ class Frame:
 
     index: position in the source's stream from 0; a gap means dropped frames.
     timestamp: seconds from the source's own clock, never decreasing within one stream.
+    content: the picture that was painted, on a stylized frame; None before the stylizer.
     """
 
     image: Image
     index: int
     timestamp: float
+    content: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,61 +1,258 @@
-"""The live loop: a camera painted in a window, the style chosen by keys."""
+"""The live loop: a camera painted in a window and into any number of outputs, played with keys."""
 
 from __future__ import annotations
 
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
-from livestyle.buffering import WhenFull, buffered
-from livestyle.frame import Frame, FrameSource
-from livestyle.mix import MixVector, StyleMix, with_strength
+from livestyle.buffering import ReadAhead, WhenFull
+from livestyle.controls import CONTROLS, Desk
+from livestyle.errors import SinkError
+from livestyle.frame import Frame, FrameSink, Image
+from livestyle.overlay import Readout, compose_view, draw_notice, draw_overlay
 from livestyle.pipeline import stylize_frames
+from livestyle.saver import Saver
+from livestyle.sources import LiveSource
 from livestyle.stylizer import Stylizer
+from livestyle.take import Take
+from livestyle.timing import FpsMeter
 
-QUIT_KEYS = ("q", "Q", "Esc")
+_log = logging.getLogger(__name__)
+
+_POLL = 0.005  # seconds between looks at the keys
+_REDRAW = 0.25  # seconds between pictures while no new one comes: the words on them still change
+_MESSAGE = 3.0  # seconds that a message stays
+_DELAYS = 20_000  # kept for the report: ten minutes at 30 fps
+_RECENT = 30  # frames whose delay is shown
+_HELP = tuple((control.shown, control.help) for control in CONTROLS)
 
 
 class Window(Protocol):
     """What the live loop asks of a window."""
 
+    full_screen: bool
+
     @property
     def closed(self) -> bool: ...
-    def write(self, frame: Frame) -> None: ...
-    def poll_key(self) -> str | None: ...
+    def show(self, image: Image) -> None: ...
+    def poll_key(self, wait: float = 0.0) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """What happened.
+
+    dropped: pictures of the camera that newer ones replaced before they were painted or shown. Delays: from
+    the camera's picture to its painting on the screen, None without a frame. failed: what could not be saved.
+    """
+
+    seconds: float
+    frames: int
+    dropped: int
+    camera_fps: float
+    network_fps: float
+    screen_fps: float
+    delay_p50_ms: float | None
+    delay_p95_ms: float | None
+    saved: tuple[str, ...]
+    failed: tuple[str, ...]
 
 
 def play(
-    source: FrameSource,
-    window: Window,
+    source: LiveSource,
     stylizer: Stylizer,
-    start: MixVector,
+    take: Take,
+    desk: Desk,
+    saver: Saver,
     *,
-    strength: float = 1.0,
-    fade: float = 1.0,
-) -> int:
-    """Paint the newest frame again and again until q, Esc, a closed window or the source's end.
+    window: Window | None,
+    outputs: Sequence[FrameSink] = (),
+    seconds: float | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> LiveReport:
+    """Paint the newest picture again and again until the desk, the window, the source or `stopped` ends it.
 
-    Digits fade to that style in `fade` seconds; 0 is the original. Gives the number of frames shown.
+    Three threads: the camera's, the network's, and this one, which shows, hears keys and feeds the outputs;
+    between them one frame waits at most, and a newer one takes its place. outputs: open, and quick to write.
+    seconds: end after so many. Raises SourceError when the source fails.
     """
-    mix = StyleMix(with_strength(start, strength))
-    shown = 0
-    # One frame waits at most: whoever plays must see the present, so the older one is dropped.
-    frames = buffered(source, size=1, when_full=WhenFull.DROP_OLDEST)
-    for frame in stylize_frames(frames, stylizer, mix.at):
-        window.write(frame)
-        shown += 1
-        key = window.poll_key()
-        if window.closed or key in QUIT_KEYS:
-            break
-        target = digit_target(key, len(stylizer.manifest.styles))
-        if target is not None:
-            mix.fade_to(with_strength(target, strength), frame.timestamp, fade)
-    return shown
+    camera, network = FpsMeter(), FpsMeter()
+    show = _Show(source, stylizer, desk, saver, window, outputs)
+    with ExitStack() as stack:
+        captured = stack.enter_context(
+            ReadAhead(_counted(source, camera), 1, WhenFull.DROP_OLDEST),
+        )
+        painting = stylize_frames(captured, stylizer, take.at)
+        painted = stack.enter_context(ReadAhead(_counted(painting, network), 1, WhenFull.DROP_OLDEST))
+        # First of all, or the network would wait for a picture of a camera that has none.
+        stack.callback(captured.stop)
+        beginning = time.monotonic()
+        while not (desk.ended or stopped() or show.closed):
+            fresh = painted.take(_POLL)
+            if fresh is None and painted.ended:
+                break
+            show.step(fresh)
+            if seconds is not None and time.monotonic() - beginning >= seconds:
+                break
+        elapsed = time.monotonic() - beginning
+    try:
+        saver.stop()
+    except SinkError as error:
+        show.fail(error)
+    p50, p95 = np.percentile(show.delays, [50, 95]) * 1000 if show.delays else (None, None)
+    return LiveReport(
+        seconds=elapsed,
+        frames=show.screen.count,
+        dropped=show.dropped,
+        camera_fps=camera.mean,
+        network_fps=network.mean,
+        screen_fps=show.screen.mean,
+        delay_p50_ms=p50 if p50 is None else float(p50),
+        delay_p95_ms=p95 if p95 is None else float(p95),
+        saved=tuple(map(str, saver.saved)),
+        failed=tuple(show.failed),
+    )
 
 
-def digit_target(key: str | None, n_styles: int) -> MixVector | None:
-    """The style that a digit chooses, as a mix; None for other keys and styles that do not exist."""
-    if key is None or len(key) != 1 or key not in "0123456789" or int(key) >= n_styles:
-        return None
-    target: MixVector = np.eye(n_styles, dtype=np.float32)[int(key)]
-    return target
+def _counted(frames: Iterable[Frame], meter: FpsMeter) -> Iterator[Frame]:
+    for frame in frames:
+        meter.tick()
+        yield frame
+
+
+class _Show:
+    """The main thread's side of the loop: what happens with every painted frame and every key."""
+
+    def __init__(
+        self,
+        source: LiveSource,
+        stylizer: Stylizer,
+        desk: Desk,
+        saver: Saver,
+        window: Window | None,
+        outputs: Sequence[FrameSink],
+    ) -> None:
+        self.delays: deque[float] = deque(maxlen=_DELAYS)
+        self.screen = FpsMeter()
+        self.dropped = 0
+        self.failed: list[str] = []
+        self._source = source
+        self._titles = [style.title for style in stylizer.manifest.styles]
+        self._desk = desk
+        self._saver = saver
+        self._window = window
+        self._outputs = list(outputs)
+        self._newest: Frame | None = None
+        self._snapshots = desk.snapshots
+        self._message, self._message_ends = "", 0.0
+        self._shown_at = 0.0
+
+    @property
+    def closed(self) -> bool:
+        return self._window is not None and self._window.closed
+
+    def step(self, fresh: Frame | None) -> None:
+        """Deal with a painted frame, if there is one, and with the keys."""
+        if fresh is not None:
+            if self._newest is not None:
+                self.dropped += max(0, fresh.index - self._newest.index - 1)
+            self._newest = fresh
+            self._deliver(fresh)
+        pressed = self._hear()
+        self._keep()
+        if self._newest is not None:
+            self._desk.tick(self._newest.timestamp)
+        if fresh is not None or pressed or time.monotonic() - self._shown_at > _REDRAW:
+            self._present()
+        if fresh is not None:
+            self.screen.tick()
+            self.delays.append(self._source.now() - fresh.timestamp)
+
+    def fail(self, error: SinkError) -> None:
+        """An output is lost; the show goes on."""
+        self.failed.append(str(error))
+        self._say(str(error))
+        _log.warning("%s", error)
+
+    def _deliver(self, frame: Frame) -> None:
+        try:
+            self._saver.write(frame)
+        except SinkError as error:
+            self._desk.recording = False
+            self.fail(error)
+        for output in list(self._outputs):
+            try:
+                output.write(frame)
+            except SinkError as error:
+                self._outputs.remove(output)
+                if self._window is None and not self._outputs and self._saver.recorded is None:
+                    raise  # nobody sees anything any more
+                self.fail(error)
+
+    def _hear(self) -> bool:
+        if self._window is None:
+            return False
+        pressed = False
+        while (key := self._window.poll_key()) is not None:
+            self._desk.press(key)
+            pressed = True
+        if pressed:
+            self._window.full_screen = self._desk.full_screen
+        return pressed
+
+    def _keep(self) -> None:
+        """Recordings and snapshots as the desk wants them."""
+        try:
+            if self._desk.recording and self._saver.recorded is None:
+                self._saver.start()
+            elif not self._desk.recording and self._saver.recorded is not None:
+                path = self._saver.stop()
+                if path is not None:
+                    self._say(f"saved {path}")
+            if self._desk.snapshots != self._snapshots and self._newest is not None:
+                self._snapshots = self._desk.snapshots
+                self._say(f"saved {self._saver.snapshot(self._newest)}")
+        except SinkError as error:
+            self._desk.recording = self._saver.recorded is not None
+            self._snapshots = self._desk.snapshots
+            self.fail(error)
+
+    def _say(self, message: str) -> None:
+        self._message, self._message_ends = message, time.monotonic() + _MESSAGE
+
+    def _present(self) -> None:
+        if self._window is None or self._newest is None:
+            return
+        self._shown_at = time.monotonic()
+        content = self._newest.image if self._newest.content is None else self._newest.content
+        view = compose_view(self._newest.image, content, self._desk.view, self._desk.mirror)
+        readout = self._readout()
+        if self._desk.overlay:
+            view = draw_overlay(view, readout, _HELP if self._desk.help else ())
+        else:
+            view = draw_notice(view, readout)
+        self._window.show(view)
+
+    def _readout(self) -> Readout:
+        desk = self._desk
+        recent = list(islice(reversed(self.delays), _RECENT))
+        return Readout(
+            shares=tuple((self._titles[row], share) for row, share in desk.shares()),
+            strength=desk.strength,
+            fps=self.screen.fps,
+            delay_ms=float(np.median(recent)) * 1000 if recent else None,
+            mode="mix" if desk.mixing else "solo",
+            page=(desk.page + 1, desk.pages),
+            switches=desk.switches,
+            recording=self._saver.recorded,
+            message=self._message if time.monotonic() < self._message_ends else None,
+            problem=self._source.problem,
+        )

@@ -48,40 +48,41 @@ def with_strength(mix: MixVector, strength: float) -> MixVector:
     return (strength * mix + (1 - strength) * original).astype(np.float32)
 
 
-class StyleMix:
-    """The mix over time: it eases from where it is to a target with a smoothstep.
+class Ease:
+    """A value over time that moves from where it is to a target with a smoothstep.
 
         at(t) = start + (target - start) * s²(3 - 2s),   s = (t - begin) / duration in [0, 1]
 
-    A new target in the middle of a fade starts from the mix of that moment, so that nothing jumps.
+    A new target in the middle of a move starts from the value of that moment, so that nothing jumps.
+    The value is a vector of any length, float32: a style_mix, or a strength alone.
     """
 
-    def __init__(self, mix: MixVector) -> None:
-        self._start = self._target = _checked(mix)
-        self._begin = -math.inf  # a fade that ended long ago
+    def __init__(self, value: MixVector) -> None:
+        self._start = self._target = _checked(value)
+        self._begin = -math.inf  # a move that ended long ago
         self._duration = 0.0
 
     @property
     def target(self) -> MixVector:
-        """Where the fade ends."""
+        """Where the move ends."""
         return self._target.copy()
 
-    def fade_to(self, target: MixVector, timestamp: float, duration: float) -> None:
-        """Begin a fade at `timestamp` that takes `duration` seconds; 0 is a jump."""
+    def move_to(self, target: MixVector, timestamp: float, duration: float) -> None:
+        """Begin a move at `timestamp` that takes `duration` seconds; 0 is a jump."""
         if not (math.isfinite(timestamp) and math.isfinite(duration) and duration >= 0):
             raise ValueError(
-                f"a fade has a finite start and a duration of 0 or more, not {timestamp}, {duration}"
+                f"a move has a finite start and a duration of 0 or more, not {timestamp}, {duration}"
             )
         target = _checked(target)
         if target.shape != self._target.shape:
-            raise ValueError(f"the target has shape {target.shape}, the mix {self._target.shape}")
+            raise ValueError(f"the target has shape {target.shape}, the value {self._target.shape}")
         self._start = self.at(timestamp)
         self._target = target
         self._begin = timestamp
         self._duration = duration
 
     def at(self, timestamp: float) -> MixVector:
-        """Shape: (n_styles,)."""
+        """Shape: that of the targets."""
         elapsed = timestamp - self._begin
         if elapsed >= self._duration:
             return self._target.copy()
@@ -105,6 +106,8 @@ def _checked(mix: MixVector) -> MixVector:
 
 def _row(style: str, manifest: Manifest) -> int:
     style = style.strip()
+    if not style:
+        raise ModelError("a style is missing; type a number, a name, or a mix like 3:0.7,5:0.3")
     last = len(manifest.styles) - 1
     if re.fullmatch(r"[0-9]{1,9}", style):
         if int(style) <= last:

@@ -46,9 +46,14 @@ def read_model_file(path: Path) -> ModelFile:
     try:
         metadata, problem = _walk(content)
     except ValueError as error:
-        raise ModelError(f"{path} is not an ONNX model, or is broken: {error}") from error
+        raise ModelError(
+            f"{path} is not an ONNX model, or is broken: {error}; `--model painters` is built in"
+        ) from error
     if METADATA_KEY not in metadata:
-        raise ModelError(f"{path} is not a livestyle model: its ONNX metadata has no {METADATA_KEY!r} entry")
+        raise ModelError(
+            f"{path} is not a livestyle model: its ONNX metadata has no {METADATA_KEY!r} entry; "
+            "`--model painters` is built in"
+        )
     if problem:
         raise ModelError(f"{path} is refused: it {problem}")
     return ModelFile(content, metadata[METADATA_KEY])
@@ -57,7 +62,7 @@ def read_model_file(path: Path) -> ModelFile:
 def _read(path: Path) -> bytes:
     try:
         if not path.is_file():  # a folder, a pipe or a device as well
-            raise ModelError(f"no model file at {path}")
+            raise ModelError(f"no model file at {path}; check the name")
         with path.open("rb") as file:
             content = file.read(MAX_MODEL_BYTES + 1)
     except (OSError, ValueError) as error:

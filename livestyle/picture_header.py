@@ -54,7 +54,7 @@ def read_header(content: bytes, path: Path) -> PictureHeader:
             if header.width < 1 or header.height < 1:
                 raise SourceError(f"the picture {path} is broken: its size is {header.width}x{header.height}")
             return header
-    raise SourceError(f"{path} is not a picture that livestyle reads (PNG, JPEG, WebP, BMP, GIF, TIFF)")
+    raise SourceError(f"{path} is no PNG, JPEG, WebP, BMP, GIF or TIFF; save it as JPEG or PNG")
 
 
 def _png(content: bytes) -> PictureHeader:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from livestyle.errors import SinkError, SourceError
 from livestyle.frame import Image, check_image
 from livestyle.picture_header import read_header
 from livestyle.silence import native_stderr_silenced
+from livestyle.whole_file import WholeFile
 
 Bytes = npt.NDArray[np.uint8]  # (H, W) or (H, W, channels)
 Alpha = npt.NDArray[np.uint8]  # (H, W), 255 is opaque
@@ -38,6 +38,7 @@ _WRITE_OPTIONS: dict[str, list[int]] = {
     ".tif": [],
 }
 _SAME_FORMAT = {".jpeg": ".jpg", ".tiff": ".tif"}
+WRITABLE = frozenset({*_WRITE_OPTIONS, *_SAME_FORMAT})
 _KEEPS_ALPHA = frozenset({".png", ".webp"})
 
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
@@ -91,16 +92,7 @@ def check_picture_path(path: Path, *, overwrite: bool = False) -> None:
     if _format(path) not in _WRITE_OPTIONS:
         known = ", ".join([*_WRITE_OPTIONS, *_SAME_FORMAT])
         raise SinkError(f"cannot write {path}: the name must end in one of {known}")
-    try:
-        if path.is_dir():
-            raise SinkError(f"cannot write {path}: it is a folder")
-        if not path.parent.is_dir():
-            raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
-        exists = path.exists() or path.is_symlink()
-    except (OSError, ValueError) as error:
-        raise SinkError(f"cannot write {path}: {_why(error)}") from error
-    if exists and not overwrite:
-        raise SinkError(f"{path} exists; `--overwrite` replaces it")
+    WholeFile(path, overwrite)
 
 
 def write_picture(path: Path, image: Image, alpha: Alpha | None = None, *, overwrite: bool = False) -> None:
@@ -117,17 +109,8 @@ def write_picture(path: Path, image: Image, alpha: Alpha | None = None, *, overw
         _check_alpha(alpha, image)
     check_picture_path(path, overwrite=overwrite)
     content = _encode(path, image, alpha)
-    # Beside the target, because moving a file into place is only whole within one file system.
-    partial = path.parent / f".livestyle-{secrets.token_hex(6)}.partial"
-    try:
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        raise SinkError(f"cannot write {path}: {_why(error)}") from error
+    with WholeFile(path, overwrite) as partial:
+        partial.write_bytes(content)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -141,7 +124,8 @@ def pictures_in(folder: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read the folder {folder}: {_why(error)}") from error
     if not found:
-        raise SourceError(f"no pictures in the folder {folder} ({', '.join(sorted(READABLE))})")
+        known = ", ".join(sorted(READABLE))
+        raise SourceError(f"no pictures in the folder {folder}; name one with files that end in {known}")
     return sorted(found, key=_natural_key)
 
 
@@ -159,15 +143,15 @@ def _format(path: Path) -> str:
 def _read(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise SourceError(f"{path} is a folder, not a picture")
+            raise SourceError(f"{path} is a folder; name a picture in it")
         if not path.is_file():  # a pipe or a device as well
-            raise SourceError(f"there is no picture {path}")
+            raise SourceError(f"there is no picture {path}; check the name")
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read the picture {path}: {_why(error)}") from error
     if len(content) > MAX_FILE_BYTES:
-        raise SourceError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB")
+        raise SourceError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB; make it smaller first")
     return content
 
 
@@ -177,9 +161,9 @@ def _decode(content: bytes, path: Path) -> npt.NDArray[np.generic]:
         with native_stderr_silenced():
             pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise SourceError(f"the picture {path} is broken") from error
+        raise SourceError(f"the picture {path} is broken; copy or save it again") from error
     if pixels is None:
-        raise SourceError(f"the picture {path} is broken or cut off")
+        raise SourceError(f"the picture {path} is broken or cut off; copy or save it again")
     return np.asarray(pixels)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from livestyle.frame import Image
+from livestyle.lettering import fit_text, write_text
 from livestyle.stylizer import Stylizer
 
 TILE_HEIGHT = 360  # pixels of a picture
 CAPTION_HEIGHT = 30
+CAPTION_SIZE = 17  # of the letters
 GAP = 8
-PAPER, INK = 250, 30  # grey levels
+PAPER, INK = 250, (30, 30, 30)
 
 
 def paint_styles(photo: Image, stylizer: Stylizer) -> Iterator[Image]:
@@ -41,14 +42,6 @@ def arrange_sheet(pictures: list[Image], captions: list[str]) -> Image:
     for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         y, x = GAP + i // columns * cell_h, GAP + i % columns * cell_w
         sheet[y : y + height, x : x + width] = picture
-        _write_caption(sheet[y + height : y + height + CAPTION_HEIGHT, x : x + width], caption)
+        strip = sheet[y + height : y + height + CAPTION_HEIGHT, x : x + width]
+        write_text(strip, fit_text(caption, width, CAPTION_SIZE), 0, CAPTION_HEIGHT - 9, CAPTION_SIZE, INK)
     return sheet
-
-
-def _write_caption(strip: Image, caption: str) -> None:
-    # cv2's line fonts know ASCII only: é becomes e.
-    text = unicodedata.normalize("NFKD", caption).encode("ascii", "ignore").decode()
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.5
-    while text and cv2.getTextSize(text, font, scale, 1)[0][0] > strip.shape[1]:
-        text = text[:-1]
-    cv2.putText(strip, text, (0, CAPTION_HEIGHT - 10), font, scale, (INK, INK, INK), 1, cv2.LINE_AA)

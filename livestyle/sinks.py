@@ -1,4 +1,4 @@
-"""Shows frames in a window, and hears its keys."""
+"""The live window: shows pictures and hears keys."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import os
 import re
 import socket
 import sys
+import time
 from collections import deque
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 import cv2
+import numpy as np
 
 from livestyle.errors import SinkError
-from livestyle.frame import Frame, VideoInfo
+from livestyle.frame import Image, VideoInfo
 
 _NAMED_KEYS = {
     8: "Backspace",
@@ -38,8 +40,11 @@ _NAMED_KEYS = {
     65289: "Tab",
     65293: "Enter",
     65307: "Esc",
-    65421: "Enter",  # of the number pad
-    **{65456 + digit: str(digit) for digit in range(10)},  # the number pad's
+    # The number pad's on X11, without NumLock and with it.
+    **dict(enumerate(("Home", "Left", "Up", "Right", "Down", "PageUp", "PageDown", "End"), 65429)),
+    65439: "Delete",
+    65421: "Enter",
+    **{65408 + ord(sign): sign for sign in "*+,-./0123456789"},
     **{65470 + number: f"F{number + 1}" for number in range(12)},
     **{7340032 + 65536 * number: f"F{number + 1}" for number in range(12)},
 }
@@ -47,12 +52,18 @@ _NAMED_KEYS = {
 _FIRST_UNNAMED = 0xE000
 _X11_KEY = 0xFFFF  # the bits above say which of Shift, Ctrl, NumLock … are held
 
+# Of two keys in one go of Qt's events only the last is heard, so the goes must be short. Seconds.
+_LONGEST_GO = 0.01
+_WIDEST = 8.0  # aspect of a window, either way, up to which it is filled with black beside the picture
+
 
 def key_name(code: int) -> str | None:
     """The name of a key from cv2.waitKeyEx: the character that it types, or "Esc", "Left", "F1", …
 
-    None for no key (-1), and for keys without a name, such as Shift alone.
+    None for no key (-1), and for keys without a name, such as Shift alone. Under Qt, all letters are small.
     """
+    if -128 <= code < -1:  # Qt's capital of a Latin letter beyond ASCII, as a signed byte
+        return chr(code + 256).lower()
     if code < 0:
         return None
     for candidate in (code, code & _X11_KEY):
@@ -64,7 +75,7 @@ def key_name(code: int) -> str | None:
 
 
 class WindowSink:
-    """Shows frames in a window. Use it in the main thread: macOS allows no other.
+    """Shows pictures in a window. Use it in the main thread: macOS allows no other.
 
     closed turns true when the user closes the window. Raises SinkError where no window can be shown.
     """
@@ -73,6 +84,7 @@ class WindowSink:
         _check_display()
         self._title = title
         self._info = info
+        self._aspect = info.width / info.height  # of the picture that the window was sized for
         self._keys: deque[str] = deque()
         self._open = False
 
@@ -85,10 +97,22 @@ class WindowSink:
                 self._open = False
         return not self._open
 
+    @property
+    def full_screen(self) -> bool:
+        return not self.closed and cv2.getWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN) == 1
+
+    @full_screen.setter
+    def full_screen(self, wanted: bool) -> None:
+        if not self.closed and wanted != self.full_screen:
+            state = cv2.WINDOW_FULLSCREEN if wanted else cv2.WINDOW_NORMAL
+            cv2.setWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN, state)
+
     def __enter__(self) -> Self:
         try:
-            # GUI_NORMAL: without Qt's tool bar, which looks for fonts that are not there.
-            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL)
+            # GUI_NORMAL: without Qt's tool bar, which looks for fonts that are not there. FREERATIO: what is
+            # shown fills the window; with bars of its own, Qt distorts a picture of a new aspect.
+            flags = cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_FREERATIO
+            cv2.namedWindow(self._title, flags)
             cv2.resizeWindow(self._title, self._info.width, self._info.height)
         except cv2.error as error:
             raise SinkError(
@@ -106,16 +130,26 @@ class WindowSink:
             cv2.destroyWindow(self._title)
             cv2.pollKey()  # the toolkit closes it only when it is asked for keys
 
-    def write(self, frame: Frame) -> None:
+    def show(self, image: Image) -> None:
+        """The picture, as large as the window. A picture of a new aspect changes the window's width."""
         if self.closed:
             return
-        cv2.imshow(self._title, cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
+        _, _, width, height = cv2.getWindowImageRect(self._title)
+        aspect = image.shape[1] / image.shape[0]
+        if aspect != self._aspect and height > 0 and not self.full_screen:
+            self._aspect, width = aspect, round(height * aspect)
+            cv2.resizeWindow(self._title, width, height)
+        cv2.imshow(self._title, _between_bars(image, width / height if min(width, height) > 0 else aspect))
         self._hear(0)
 
     def poll_key(self, wait: float = 0.0) -> str | None:
         """The key that was pressed next, as key_name() calls it; None when none was within `wait` seconds."""
-        if not self._keys:
-            self._hear(wait)
+        deadline = time.monotonic() + wait
+        while not self._keys and not self.closed:
+            left = deadline - time.monotonic()
+            self._hear(min(left, _LONGEST_GO))
+            if left <= _LONGEST_GO:
+                break
         return self._keys.popleft() if self._keys else None
 
     def _hear(self, wait: float) -> None:
@@ -123,6 +157,17 @@ class WindowSink:
         name = key_name(cv2.waitKeyEx(max(1, round(wait * 1000))))  # 0 would wait for ever
         if name is not None:
             self._keys.append(name)
+
+
+def _between_bars(image: Image, aspect: float) -> Image:
+    """The picture in BGR, with black bars that give it the window's aspect."""
+    aspect = min(max(aspect, 1 / _WIDEST), _WIDEST)  # a window of one line would make gigabytes
+    height, width = image.shape[:2]
+    full_height, full_width = max(height, round(width / aspect)), max(width, round(height * aspect))
+    top, left = (full_height - height) // 2, (full_width - width) // 2
+    shown = np.zeros((full_height, full_width, 3), np.uint8)
+    cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=shown[top : top + height, left : left + width])
+    return shown
 
 
 def _check_display() -> None:

@@ -1,146 +1,86 @@
-"""Live sources: cameras, network streams, and files that play in a loop as if they were a camera."""
+"""Live sources: cameras, network streams, the screen, and files that play in a loop like a camera."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-import cv2
-import numpy as np
-
+from livestyle.camera import CameraSource
+from livestyle.camera_backends import LocalCamera, NetworkCamera
 from livestyle.errors import SourceError
-from livestyle.frame import Frame, Image, VideoInfo
-from livestyle.silence import native_stderr_silenced
+from livestyle.frame import Frame, FrameSource, VideoInfo
+from livestyle.screen import ScreenCamera
 from livestyle.video_source import VideoFileSource
 
-# A camera that wakes up, or loses its cable for a moment, gives no frames for a while.
-PATIENCE = 5.0  # seconds
-# What a network stream may take to answer: longer ones are dead, and the window would hang with them.
-_NETWORK_TIMEOUT_MS = 5000
-_PAUSE = 0.02  # seconds between questions to a camera that has no frame
 # While a file shows one picture for long, it comes again, as from a camera that looks at it.
 _LONGEST_STILL = 0.1  # seconds
 # Later than this, the film waits; less is caught up with.
 _LONGEST_DELAY = 0.25  # seconds
-# One backend where one is enough: asked for any, OpenCV tries those for depth cameras and files too.
-_BACKENDS = {
-    "linux": (cv2.CAP_V4L2,),
-    "darwin": (cv2.CAP_AVFOUNDATION,),
-    "win32": (cv2.CAP_DSHOW, cv2.CAP_MSMF),  # MSMF takes up to 20 s to open a camera
-}
-_HINT = "`livestyle webcam --camera FILE` plays a video instead"
+_SCREEN_FPS = 30.0
+
+_log = logging.getLogger(__name__)
 
 
-class Capture(Protocol):
-    """What a CameraSource needs of cv2.VideoCapture."""
+class LiveSource(FrameSource, Protocol):
+    """A source that never ends by itself. It may be closed while another thread waits for its pictures."""
 
-    def read(self) -> tuple[bool, Any]: ...
-    def get(self, propId: int, /) -> float: ...  # noqa: N803 (cv2's name)
-    def release(self) -> None: ...
+    def now(self) -> float:
+        """Seconds on the source's own clock, the one its frames' timestamps come from.
 
+        now() - frame.timestamp is a frame's age.
+        """
 
-class _LiveSource:
-    """What live sources share: they never end by themselves, and close once, from any thread."""
-
-    is_live = True
-    info: VideoInfo
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        raise NotImplementedError
+    @property
+    def problem(self) -> str | None:
+        """Why no pictures come right now, and what to do: one line for the screen. None while they come."""
 
 
-class CameraSource(_LiveSource):
-    """The pictures of a camera (by number) or a network stream (by URL), as they come.
+def open_camera(spec: str, *, size: tuple[int, int] | None = None, fps: float | None = None) -> LiveSource:
+    """The camera that a text names: a number or a device, a URL, "screen", "screen:2", or a file that plays.
 
-    size: (width, height) and fps are wishes; info tells what the camera made of them. Timestamps are seconds
-    since the first picture. Raises SourceError where no picture comes, also when the camera is pulled out.
+    size: (width, height), asked of a camera; elsewhere larger pictures are scaled down to its height. fps is
+    asked of cameras and kept by the screen. Raises SourceError.
     """
-
-    def __init__(
-        self,
-        camera: int | str,
-        *,
-        size: tuple[int, int] | None = None,
-        fps: float | None = None,
-        open_capture: Callable[..., Capture] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._name = f"camera {camera}" if isinstance(camera, int) else str(camera)
-        self._clock = clock
-        self._sleep = sleep
-        self._lock = Lock()  # another thread may be reading when this one closes
-        self._closed = False
-        self._capture = (open_capture or _open_capture)(camera, size, fps)
-        try:
-            first = self._grab()
-        except BaseException:
-            self.close()
-            raise
-        if first is None:
-            self.close()
-            raise SourceError(f"{self._name} gives no pictures; another program may be using it. {_HINT}")
-        self._first: tuple[float, Image] | None = first
-        height, width = first[1].shape[:2]
-        # Many cameras and streams tell no rate, or nonsense; it matters only to those who record.
-        told = self._capture.get(cv2.CAP_PROP_FPS)
-        self.info = VideoInfo(width, height, told if 1 <= told <= 1000 else 30.0)
-
-    def close(self) -> None:
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._capture.release()
-
-    def __iter__(self) -> Iterator[Frame]:
-        index, beginning = 0, None
-        while (grabbed := self._first or self._grab()) is not None:
-            self._first = None
-            at, image = grabbed
-            beginning = at if beginning is None else beginning
-            yield Frame(image, index, at - beginning)
-            index += 1
-        if not self._closed:
-            raise SourceError(f"{self._name} stopped giving pictures; is it still connected?")
-
-    def _grab(self) -> tuple[float, Image] | None:
-        """The next picture and its time; None when none came for long, or after close()."""
-        deadline = self._clock() + PATIENCE
-        while True:
-            with self._lock:
-                if self._closed:
-                    return None
-                there, picture = self._capture.read()
-            if there and picture is not None and picture.size:
-                if picture.ndim == 2:
-                    return self._clock(), np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), np.uint8)
-                return self._clock(), np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-            if self._clock() >= deadline:
-                return None
-            self._sleep(_PAUSE)
+    height = size[1] if size else None
+    # Links such as those in /dev/v4l/by-id, too: their names stay the same from day to day.
+    device = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", os.path.realpath(spec) if spec[:1] == "/" else spec)
+    if device:
+        camera = LocalCamera(int(device[1]), size, fps)
+        source = CameraSource(camera)
+        missed = camera.missed(source.info)
+        if missed is not None:
+            _log.warning("%s", missed)
+        return source
+    screen = re.fullmatch(r"screen(?::(\d+))?", spec)
+    if screen:
+        return CameraSource(ScreenCamera(int(screen[1] or 1), fps or _SCREEN_FPS, height))
+    if "://" in spec and not spec.startswith("file://"):
+        return CameraSource(NetworkCamera(spec, height))
+    path = Path(spec.removeprefix("file://"))
+    if not path.exists():
+        raise SourceError(
+            f"there is no camera or file {spec}; name a camera's number (`livestyle webcam --list` shows "
+            "them), a video, a URL or `screen`"
+        )
+    return LoopedFileSource(path, height=height)
 
 
-class LoopedFileSource(_LiveSource):
+class LoopedFileSource:
     """A video or picture file that plays at its own pace, over and over, as if a camera looked at it.
 
-    Timestamps grow from loop to loop. When the reader is late, the film waits for it. height: larger pictures
-    are scaled down to it. Raises SourceError as VideoFileSource does.
+    Timestamps grow from loop to loop. When the reader is late, the film waits for it, and so does now().
+    height: larger pictures are scaled down to it. Raises SourceError as VideoFileSource does.
     """
+
+    problem = None
 
     def __init__(
         self,
@@ -159,24 +99,38 @@ class LoopedFileSource(_LiveSource):
         self._file = VideoFileSource(path, height=height)
         info = self._file.info
         self.info = VideoInfo(info.width, info.height, info.fps)
+        self._beginning = clock()  # the clock's time of timestamp 0
+        self._latest = 0.0  # timestamp of the frame given last
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
         self._file.close()
 
+    def now(self) -> float:
+        return min(self._clock() - self._beginning, self._latest + _LONGEST_DELAY)
+
     def __iter__(self) -> Iterator[Frame]:
-        beginning = self._clock()  # the clock's time of timestamp 0
+        self._beginning = self._clock()
         shown: Frame | None = None
         for frame in self._endless_film():
-            while (left := beginning + frame.timestamp - self._clock()) > 0:
+            while (left := self._beginning + frame.timestamp - self._clock()) > 0 and not self._closed:
                 self._sleep(min(left, _LONGEST_STILL))
                 if left > _LONGEST_STILL and shown is not None:
-                    at = shown.timestamp + _LONGEST_STILL
-                    shown = replace(shown, index=shown.index + 1, timestamp=at)
+                    self._latest = shown.timestamp + _LONGEST_STILL
+                    shown = replace(shown, index=shown.index + 1, timestamp=self._latest)
                     yield shown
             if -left > _LONGEST_DELAY:
-                beginning -= left
+                self._beginning -= left
+            self._latest = frame.timestamp
             shown = replace(frame, index=0 if shown is None else shown.index + 1)
             yield shown
 
@@ -204,49 +158,3 @@ class LoopedFileSource(_LiveSource):
             self._file = file
             if self._closed:
                 file.close()
-
-
-def open_camera(
-    spec: str, *, size: tuple[int, int] | None = None, fps: float | None = None
-) -> CameraSource | LoopedFileSource:
-    """The camera that a text names: a number, a URL, or a file that plays in its place.
-
-    size: (width, height); of a file, only its height counts. Raises SourceError.
-    """
-    device = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", spec)
-    if device:
-        return CameraSource(int(device[1]), size=size, fps=fps)
-    if "://" in spec:
-        return CameraSource(spec, size=size, fps=fps)
-    path = Path(spec)
-    if not path.exists():
-        raise SourceError(f"there is no camera or file {spec}; name a camera's number, a URL or a file")
-    return LoopedFileSource(path, height=size[1] if size else None)
-
-
-def _open_capture(camera: int | str, size: tuple[int, int] | None, fps: float | None) -> Capture:
-    with native_stderr_silenced():  # OpenCV reports every backend that has no such camera
-        if isinstance(camera, str):
-            timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _NETWORK_TIMEOUT_MS]
-            timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, _NETWORK_TIMEOUT_MS]
-            capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
-        else:
-            for backend in _BACKENDS.get(sys.platform, (cv2.CAP_ANY,)):
-                capture = cv2.VideoCapture(camera, backend)
-                if capture.isOpened():
-                    break
-    if not capture.isOpened():
-        capture.release()
-        if isinstance(camera, str):
-            raise SourceError(f"cannot open {camera}: nothing answers there, or it is no video. {_HINT}")
-        raise SourceError(f"cannot open camera {camera}: there is no such camera. {_HINT}")
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # stay in the present, where the driver can
-    if size is not None:
-        if size[0] > 640:
-            # Uncompressed, USB carries few large pictures a second. Drivers want the kind first.
-            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
-    if fps is not None:
-        capture.set(cv2.CAP_PROP_FPS, fps)
-    return capture

@@ -5,21 +5,41 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
-
-from livestyle.frame import Frame, VideoInfo
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from livestyle.frame import Frame, VideoInfo
 
 
 class Stopped(BaseException):
     """Ctrl-C or SIGTERM. Not KeyboardInterrupt, for which the command parser has its own words and status."""
 
 
-def raise_stopped(*_: object) -> NoReturn:
-    """A signal handler: everything that is open cleans up on the way out."""
+def raise_stopped(_: int, frame: FrameType | None) -> None:
+    """A signal handler that raises Stopped: everything that is open cleans up on the way out.
+
+    In the middle of an import it asks again a little later (where there are timers, so not on Windows):
+    there an exception may be swallowed, or leave a library half loaded. A second signal does not wait.
+    """
+    if hasattr(signal, "setitimer"):
+        waiting = signal.getitimer(signal.ITIMER_REAL)[0] > 0
+        if _is_importing(frame) and not waiting:
+            signal.signal(signal.SIGALRM, raise_stopped)
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0)
     raise Stopped
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class StopSignal:

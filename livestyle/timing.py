@@ -23,10 +23,14 @@ class FpsMeter:
         self._window = window
         self._clock = clock
         self._times: deque[float] = deque()
+        self._first: float | None = None
+        self.count = 0  # frames so far
 
     def tick(self) -> None:
         """A frame is there."""
         now = self._clock()
+        self._first = now if self._first is None else self._first
+        self.count += 1
         self._times.append(now)
         # The frame just outside stays: slow streams too need two.
         while len(self._times) > 2 and self._times[1] < now - self._window:
@@ -38,6 +42,13 @@ class FpsMeter:
         if len(self._times) < 2 or self._times[-1] == self._times[0]:
             return 0.0
         return (len(self._times) - 1) / (self._times[-1] - self._times[0])
+
+    @property
+    def mean(self) -> float:
+        """Frames a second from the first frame to the last; 0 until the second."""
+        if self._first is None or self._times[-1] == self._first:
+            return 0.0
+        return (self.count - 1) / (self._times[-1] - self._first)
 
 
 class StageTimes(NamedTuple):

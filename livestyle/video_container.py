@@ -6,6 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2  # noqa: F401 (before av: the other order makes cv2's windows hang on Linux)
+
 from livestyle.errors import SourceError
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     """Open a file and find its moving picture. Raises SourceError."""
-    # cv2 is loaded by now: livestyle imports it first. The other order makes its windows hang on Linux.
     import av
 
     _check_is_file(path)
@@ -28,7 +29,10 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     except PermissionError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except (av.FFmpegError, ValueError) as error:
-        raise SourceError(f"cannot read {path}: it is not a video, or it is broken or cut short") from error
+        raise SourceError(
+            f"cannot read {path}: it is not a video, or it is broken or cut short; "
+            "try it in a player, or copy it again"
+        ) from error
     try:
         return container, _moving_picture(path, container)
     except BaseException:
@@ -63,7 +67,7 @@ def _check_is_file(path: Path) -> None:
         if not path.exists():
             raise SourceError(f"there is no video {path}; check the name")
         if not path.is_file():  # a pipe or a device could block for ever
-            raise SourceError(f"{path} is not a file")
+            raise SourceError(f"{path} is not a file; name a video file")
         if path.stat().st_size == 0:
             raise SourceError(f"{path} is empty (0 bytes); copy or download it again")
     except (OSError, ValueError) as error:
@@ -79,11 +83,11 @@ def _moving_picture(path: Path, container: InputContainer) -> VideoStream:
         if not stream.disposition & Disposition.attached_pic  # a cover
     ]
     if not streams or container.format.name == "tty":  # libav would show a .txt file as a video
-        raise SourceError(f"{path} has no video in it")
+        raise SourceError(f"{path} has no video in it; name another file")
     stream = streams[0]
     context = stream.codec_context
     if context is None or not stream.time_base:
-        raise SourceError(f"cannot read {path}: no decoder knows its kind of video")
+        raise SourceError(f"cannot read {path}: no decoder knows its kind of video; convert it to H.264")
     if not context.width or not context.height:
         raise SourceError(f"cannot read {path}: its video is {context.width} x {context.height} pixels")
     if max(context.width, context.height) > LONGEST_SIDE:

@@ -89,9 +89,9 @@ class VideoFileSource:
         if self._next is None:
             if self._last_pts is None:
                 raise SourceError(
-                    f"cannot read {self.path}: no frame can be decoded; it is broken or cut short"
+                    f"cannot read {self.path}: no frame can be decoded; copy or download it again"
                 )
-            raise SourceError(f"nothing to read: {self.path} has no frame from {start:g} s until the end")
+            raise SourceError(self._nothing_from(start))
 
         first = self._next.picture
         self._zero_pts = self._next.pts if self.trimmed else round(self._beginning / self.time_base)
@@ -113,6 +113,13 @@ class VideoFileSource:
         self.info = VideoInfo(width, shown_height, float(_rate(self._stream)), count or None)
         if first.color_trc in _HDR_CURVES:
             _log.warning("%s is HDR video: its colours will look pale", self.path)
+
+    def _nothing_from(self, start: float) -> str:
+        last = (self._last_pts or 0) * self.time_base - self._beginning
+        if last >= start - _TOLERANCE:
+            return f"nothing to read: {self.path} has no frame from {start:g} s to that end; give a later one"
+        end = round(float(last + 1 / _rate(self._stream)), 2)
+        return f"nothing to read from {start:g} s on: {self.path} ends at {end:g} s; give an earlier start"
 
     def _pts(self, seconds: float) -> int:
         return math.ceil((self._beginning + Fraction(seconds) - _TOLERANCE) / self.time_base)
@@ -151,6 +158,16 @@ class VideoFileSource:
         if self._broken_pieces:
             _log.warning("%s is damaged: %d broken pieces were skipped", self.path, self._broken_pieces)
             self._broken_pieces = 0
+
+    def refuse_cut_off(self, count: int) -> None:
+        """Raise SourceError where `count`, all the frames that came, is far from what the file promised."""
+        expected = self.info.frame_count
+        # A tenth, because edit lists and damaged pieces hide some frames of a file that is whole.
+        if expected is not None and count < 0.9 * expected:
+            raise SourceError(
+                f"{self.path} is cut off: only {count} of {expected} frames can be read; "
+                "`--end SECONDS` paints what is there"
+            )
 
     def _read(self, index: int) -> Frame | None:
         with self._lock:

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 from livestyle.errors import SinkError
+
+_NEXT_STEPS = {
+    errno.ENOSPC: "make room, or name another disk",
+    errno.EDQUOT: "make room, or name another disk",
+    errno.EACCES: "name a folder that you may write to",
+    errno.EPERM: "name a folder that you may write to",
+    errno.EROFS: "name a folder that you may write to",
+    errno.ENAMETOOLONG: "name it shorter",
+    errno.EFBIG: "name another disk",
+}
 
 
 class WholeFile:
     """A file that is written under a hidden name beside its own and renamed when it is whole.
 
-    begin() gives the hidden path, complete() renames it, abandon() removes what is unfinished, at any time.
-    An existing file is replaced only with overwrite. Raises SinkError.
+        with WholeFile(path, overwrite=False) as partial:
+            partial.write_bytes(content)
+
+    Where opening and closing lie apart: begin() gives the hidden path, complete() renames it, abandon()
+    removes what is unfinished, at any time. An existing file is replaced only with overwrite.
+    Raises SinkError, also for an OSError of the with block.
     Only a process that is killed outright leaves its hidden file behind.
     """
 
@@ -28,6 +44,24 @@ class WholeFile:
             raise self._error(error) from error
         self._partial: Path | None = None
         self._check()
+
+    def __enter__(self) -> Path:
+        try:
+            return self.begin()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.complete()
+        finally:
+            self.abandon()
+        if isinstance(error, OSError):
+            raise self._error(error) from error
 
     def begin(self) -> Path:
         self._check()
@@ -71,12 +105,14 @@ class WholeFile:
             if not os.path.lexists(self._target):
                 return
             if not self._target.is_file():
-                raise SinkError(f"cannot write {self.path}: it is not a file")
+                raise SinkError(f"cannot write {self.path}: it is not a file; name another")
         except (OSError, ValueError) as error:
             raise self._error(error) from error
         if not self._overwrite:
             raise SinkError(f"{self.path} exists; --overwrite replaces it")
 
     def _error(self, error: Exception) -> SinkError:
-        reason = error.strerror if isinstance(error, OSError) else error
-        return SinkError(f"cannot write {self.path}: {reason}")
+        if not isinstance(error, OSError):
+            return SinkError(f"cannot write {self.path}: {error}")
+        step = _NEXT_STEPS.get(error.errno or 0)
+        return SinkError(f"cannot write {self.path}: {error.strerror or error}{f'; {step}' if step else ''}")

@@ -1,23 +1,20 @@
 from __future__ import annotations
 
+import logging
+import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
-import numpy as np
 import pytest
+from threads import LIMIT, frame, threads, wait_until
 
-from livestyle.buffering import WhenFull, buffered
+from livestyle.buffering import ReadAhead, WhenFull, buffered
 from livestyle.errors import SourceError
 from livestyle.frame import Frame
 
 BOTH = pytest.mark.parametrize("when_full", WhenFull)
-LIMIT = 10.0  # seconds; a test that needs them hangs
-
-
-def frame(index: int) -> Frame:
-    return Frame(np.zeros((1, 1, 3), np.uint8), index, index / 25)
 
 
 class Film:
@@ -44,17 +41,8 @@ class Film:
             self.closed.set()
 
 
-def wait_until(fact: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(LIMIT / 0.002)):
-        if fact():
-            return
-        pause.wait(0.002)
-    raise AssertionError("it did not happen")
-
-
 def readers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "livestyle reader"]
+    return threads("reader")
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -168,3 +156,142 @@ def test_iterators_that_cannot_be_closed_do_as_well() -> None:
 def test_a_buffer_of_no_frames_is_refused_at_once(size: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         buffered([], size, WhenFull.WAIT)
+
+
+def test_taking_waits_no_longer_than_asked() -> None:
+    film = Film(2, waits=True)
+    with ReadAhead(film, 1, WhenFull.DROP_OLDEST) as ahead:
+        assert ahead.take(0) is None
+        assert ahead.take(0.01) is None
+        assert not ahead.ended
+        film.go.release()
+        assert ahead.take(LIMIT) == frame(0)
+        film.go.release()
+        assert next(ahead) == frame(1)
+        assert ahead.take(LIMIT) is None
+        assert ahead.ended
+    assert not readers()
+
+
+def test_a_buffer_has_not_ended_before_its_last_frame_was_taken() -> None:
+    film = Film(1)
+    with ReadAhead(film, 1, WhenFull.WAIT) as ahead:
+        assert film.closed.wait(LIMIT)
+        threading.Event().wait(0.02)
+        assert not ahead.ended
+        assert ahead.take(LIMIT) == frame(0)
+        assert ahead.take(LIMIT) is None
+        assert ahead.ended
+
+
+def test_a_buffer_has_not_ended_before_its_error_was_raised() -> None:
+    error = SourceError("the camera is gone")
+    with ReadAhead(Film(1, error=error), 1, WhenFull.WAIT) as ahead:
+        assert ahead.take(LIMIT) == frame(0)
+        assert not ahead.ended
+        with pytest.raises(SourceError) as raised:
+            ahead.take(LIMIT)
+        assert raised.value is error
+        assert ahead.ended
+        assert ahead.take(LIMIT) is None
+
+
+@pytest.mark.parametrize(("when_full", "dropped"), [(WhenFull.DROP_OLDEST, 7), (WhenFull.WAIT, 0)])
+def test_dropped_frames_are_counted(when_full: WhenFull, dropped: int) -> None:
+    film = Film(10)
+    with ReadAhead(film, 3, when_full) as ahead:
+        wait_until(lambda: film.closed.is_set() or film.given == 4)
+        assert [got.index for got in ahead] == list(range(dropped, 10))
+        assert ahead.dropped == dropped
+
+
+@BOTH
+def test_stopping_wakes_whoever_waits(when_full: WhenFull) -> None:
+    film = Film(10, waits=True)
+    with ReadAhead(film, 1, when_full) as ahead:
+        took: list[Frame | None] = []
+        waiter = threading.Thread(target=lambda: took.append(ahead.take(math.inf)))
+        waiter.start()
+        threading.Timer(0.02, ahead.stop).start()
+        waiter.join(LIMIT)
+        assert took == [None]
+        assert ahead.ended
+        assert film.given == 0  # its reader is still stuck
+        film.go.release()
+    assert film.closed.is_set()
+
+
+def test_what_was_read_before_the_stop_is_not_given_after_it() -> None:
+    film = Film(1, error=SourceError("too late to matter"))
+    with ReadAhead(film, 1, WhenFull.WAIT) as ahead:
+        assert film.closed.wait(LIMIT)
+        ahead.stop()
+        assert list(ahead) == []
+
+
+def test_leaving_does_not_wait_for_a_reader_that_is_stuck(caplog: pytest.LogCaptureFixture) -> None:
+    film = Film(10, waits=True)
+    with caplog.at_level(logging.DEBUG), ReadAhead(film, 1, WhenFull.DROP_OLDEST):
+        pass
+    assert len(readers()) == 1
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
+    film.go.release()
+    wait_until(lambda: not readers())
+    assert film.closed.is_set()
+    assert film.given == 1
+
+
+def painted(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """A stage between two buffers."""
+    yield from frames
+
+
+@BOTH
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_stop_reaches_through_all_buffers_but_not_into_a_dead_device(
+    when_full: WhenFull, taken: int
+) -> None:
+    film = Film(10, waits=True)
+    if taken:
+        film.go.release(taken)
+    inner = painted(buffered(film, 1, when_full))
+    with ReadAhead(painted(buffered(inner, 1, when_full)), 1, when_full) as ahead:
+        for index in range(taken):
+            assert ahead.take(LIMIT) == frame(index)
+        wait_until(lambda: len(readers()) == 3)
+        threading.Event().wait(0.02)  # now all of them wait for the device
+    wait_until(lambda: len(readers()) == 1)  # the one that is stuck in it
+    film.go.release()
+    wait_until(lambda: not readers())
+    assert film.closed.is_set()
+
+
+def test_buffers_that_are_entered_one_by_one_end_together() -> None:
+    film = Film(10, waits=True)
+    with (
+        ReadAhead(film, 1, WhenFull.DROP_OLDEST) as captured,
+        ReadAhead(painted(captured), 1, WhenFull.DROP_OLDEST) as shown,
+    ):
+        assert shown.take(0.05) is None
+        shown.stop()
+        wait_until(lambda: captured.ended)
+        assert not film.closed.is_set()  # nobody waited for the device
+        film.go.release()
+
+
+def test_a_stop_that_comes_before_the_taking_reaches_on_too() -> None:
+    film, started, stopped = Film(10, waits=True), threading.Event(), threading.Event()
+
+    def slow(frames: Iterable[Frame]) -> Iterator[Frame]:
+        started.set()
+        assert stopped.wait(LIMIT)
+        yield from frames
+
+    with ReadAhead(film, 1, WhenFull.WAIT) as captured:
+        with ReadAhead(slow(captured), 1, WhenFull.WAIT) as shown:
+            assert started.wait(LIMIT)
+            shown.stop()
+            stopped.set()
+            wait_until(lambda: captured.ended)
+        assert not film.closed.is_set()  # nobody waited for the device
+        film.go.release()

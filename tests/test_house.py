@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from livestyle import __version__
-from livestyle.cli import app
+from livestyle.cli.app import app
 from livestyle.library import list_models, load_manifest, models_folder
 
 ROOT = Path(__file__).parent.parent

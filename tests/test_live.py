@@ -1,109 +1,312 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import pytest
+from clips import write_clip
 from fakes import FakeEngine, tiny_manifest
 
-from livestyle.errors import SourceError
-from livestyle.frame import Frame, VideoInfo
-from livestyle.live import digit_target, play
+from livestyle.controls import Desk
+from livestyle.errors import SinkError, SourceError
+from livestyle.frame import Frame, Image, VideoInfo
+from livestyle.live import LiveReport, play
+from livestyle.mix import MixVector
+from livestyle.pipeline import stylize_frames
+from livestyle.saver import Saver
+from livestyle.sources import LoopedFileSource
 from livestyle.stylizer import Stylizer
+from livestyle.take import Cue, Take
+from livestyle.take_file import read_take, write_take
+from livestyle.video_source import VideoFileSource
 
 
 class FakeCamera:
-    """Grey frames, one every 1/25 s of its own clock; waits for nobody."""
+    """Grey pictures of 100, `count` of them at `fps` on the real clock. error: raised after the last."""
 
-    def __init__(self, count: int, error: Exception | None = None) -> None:
-        self.info = VideoInfo(width=16, height=16, fps=25.0)
+    def __init__(self, count: int = 1_000_000, fps: float = 200.0, error: Exception | None = None) -> None:
+        self.info = VideoInfo(width=64, height=48, fps=fps)
         self.count, self.error = count, error
+        self.given = 0
+        self.problem: str | None = None
+        self.beginning = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def now(self) -> float:
+        return time.monotonic() - self.beginning
+
     def __iter__(self) -> Iterator[Frame]:
-        for i in range(self.count):
-            threading.Event().wait(0.002)
-            yield Frame(np.full((16, 16, 3), 100, np.uint8), i, i / 25)
-        if self.error:
+        for n in range(self.count):
+            time.sleep(1 / self.info.fps)
+            self.given += 1
+            yield Frame(np.full((48, 64, 3), 100, np.uint8), n, self.now())
+        if self.error is not None:
             raise self.error
 
 
 class FakeWindow:
-    """Presses a key after a number of frames."""
+    """Keeps what it shows, and presses keys[n] after the nth picture."""
 
-    def __init__(self, keys: dict[int, str], closes_after: int | None = None) -> None:
-        self.keys, self.closes_after = keys, closes_after
-        self.frames: list[Frame] = []
+    def __init__(self, keys: dict[int, str] | None = None, closes_after: int | None = None) -> None:
+        self.keys, self.closes_after = dict(keys or {}), closes_after
+        self.pictures: list[Image] = []
+        self.full_screen = False
 
     @property
     def closed(self) -> bool:
-        return self.closes_after is not None and len(self.frames) >= self.closes_after
+        return self.closes_after is not None and len(self.pictures) >= self.closes_after
+
+    def show(self, image: Image) -> None:
+        self.pictures.append(image)
+
+    def poll_key(self, wait: float = 0.0) -> str | None:
+        return self.keys.pop(len(self.pictures), None)
+
+
+class FakeOutput:
+    def __init__(self, fails_after: int | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.closed = False
+        self.fails_after = fails_after
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def write(self, frame: Frame) -> None:
+        if self.fails_after is not None and len(self.frames) >= self.fails_after:
+            raise SinkError("the output broke")
         self.frames.append(frame)
 
-    def poll_key(self) -> str | None:
-        return self.keys.get(len(self.frames))
+
+class SlowStylizer(Stylizer):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(FakeEngine(), tiny_manifest())
+        self.seconds = seconds
+
+    def __call__(self, image: Image, style_mix: MixVector) -> Image:
+        time.sleep(self.seconds)
+        return super().__call__(image, style_mix)
 
 
-def stylizer() -> Stylizer:
-    return Stylizer(FakeEngine(), tiny_manifest())
+class Stage:
+    """All that play() needs, and play() itself."""
+
+    def __init__(self, folder: Path, row: int = 0) -> None:
+        self.take = Take([Cue(0.0, tuple(float(n == row) for n in range(3)))])
+        self.desk = Desk(self.take, fade=0.0)
+        self.folder = folder
+
+    def play(
+        self,
+        camera: FakeCamera,
+        window: FakeWindow | None,
+        *outputs: FakeOutput,
+        stylizer: Stylizer | None = None,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LiveReport:
+        painter = stylizer or Stylizer(FakeEngine(), tiny_manifest())
+        with Saver(camera.info, self.folder) as saver:
+            return play(
+                camera,
+                painter,
+                self.take,
+                self.desk,
+                saver,
+                window=window,
+                outputs=outputs,
+                seconds=seconds,
+                stopped=stopped,
+            )
 
 
-ORIGINAL = np.array([1, 0, 0], np.float32)
-NEGATIVE = np.array([0, 1, 0], np.float32)
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["q", "Q", "Esc"])
-def test_quit_keys_end_at_once_and_leave_no_thread(key: str) -> None:
+@pytest.mark.parametrize("key", ["q", "Esc"])
+def test_quit_keys_end_at_once_and_leave_no_thread(stage: Stage, key: str) -> None:
     before = threading.active_count()
-    assert play(FakeCamera(10_000), FakeWindow({3: key}), stylizer(), ORIGINAL) == 3
+    began = time.monotonic()
+    stage.play(FakeCamera(), FakeWindow({3: key}))
+    assert time.monotonic() - began < 10  # 3 pictures take a hundredth of it
     assert threading.active_count() == before
 
 
-def test_a_closed_window_ends() -> None:
-    assert play(FakeCamera(10_000), FakeWindow({}, closes_after=2), stylizer(), ORIGINAL) == 2
+def test_a_closed_window_ends(stage: Stage) -> None:
+    window = FakeWindow(closes_after=2)
+    stage.play(FakeCamera(), window)
+    assert len(window.pictures) == 2
 
 
-def test_a_digit_fades_without_a_jump() -> None:
-    window = FakeWindow({2: "1"})
-    play(FakeCamera(200), window, stylizer(), ORIGINAL, fade=1.0)
-    greys = [int(frame.image[0, 0, 0]) for frame in window.frames]
-    assert greys[:2] == [100, 100]
-    assert greys[-1] == 155  # the negative of 100
-    pairs = zip(window.frames, window.frames[1:], greys, greys[1:], strict=False)
-    # smoothstep is never steeper than 1.5 a second, and the way is 55 grey levels long
-    assert all(0 <= b - a <= 1.5 * 55 * (g.timestamp - f.timestamp) + 1 for f, g, a, b in pairs)
+def test_ctrl_c_and_the_time_limit_end(stage: Stage) -> None:
+    output = FakeOutput()
+    stage.play(FakeCamera(), None, output, stopped=lambda: len(output.frames) >= 3)
+    assert len(output.frames) == 3
+    report = stage.play(FakeCamera(), None, FakeOutput(), seconds=0.2)
+    assert 0.2 <= report.seconds < 10
 
 
-def test_strength_holds_for_the_first_style_and_for_every_key() -> None:
-    window = FakeWindow({1: "2"})
-    play(FakeCamera(60), window, stylizer(), NEGATIVE, strength=0.5, fade=0.0)
-    assert int(window.frames[0].image[0, 0, 0]) in (127, 128)  # half of 100 and half of 155
-    assert int(window.frames[-1].image[0, 0, 0]) == 70  # half of 100 and half of 40
+def test_keys_change_what_comes_out(stage: Stage) -> None:
+    output = FakeOutput()
+    stage.play(FakeCamera(), FakeWindow({3: "1", 8: "2", 12: "q"}), output)
+    greys = [int(frame.image[0, 0, 0]) for frame in output.frames]
+    seen = [grey for n, grey in enumerate(greys) if n == 0 or grey != greys[n - 1]]
+    assert seen == [100, 155, 40]  # itself, its negative, plain grey
 
 
-def test_other_keys_and_missing_styles_do_nothing() -> None:
-    assert digit_target("9", 3) is None
-    assert digit_target("Left", 3) is None
-    assert digit_target(None, 3) is None
-    target = digit_target("0", 3)
-    assert target is not None
-    assert target.tolist() == [1, 0, 0]
+def test_outputs_get_the_painting_without_the_overlay_or_the_mirror(stage: Stage) -> None:
+    output, window = FakeOutput(), FakeWindow({1: "m", 2: "o", 6: "q"})
+    stage.play(FakeCamera(), window, output)
+    assert all((frame.image == 100).all() for frame in output.frames)
+    assert not (window.pictures[-1] == 100).all()
 
 
-def test_a_camera_that_fails_is_reported() -> None:
+def test_a_frozen_picture_can_still_be_painted_otherwise(stage: Stage) -> None:
+    class Brightening(FakeCamera):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                yield Frame(
+                    np.full((48, 64, 3), 100 + frame.index % 50, np.uint8), frame.index, frame.timestamp
+                )
+
+    output = FakeOutput()
+    stage.play(Brightening(), FakeWindow({2: "Space", 10: "1", 20: "q"}), output)
+    contents = [int(frame.content[0, 0, 0]) for frame in output.frames if frame.content is not None]
+    held = contents[6]
+    assert set(contents[6:]) == {held}
+    assert int(output.frames[-1].image[0, 0, 0]) == 255 - held
+
+
+def test_the_newest_picture_is_painted_and_the_others_are_counted_not_queued(stage: Stage) -> None:
+    camera, output = FakeCamera(fps=100), FakeOutput()
+    report = stage.play(camera, None, output, stylizer=SlowStylizer(0.1), seconds=1.5)
+    assert report.frames == len(output.frames)
+    indexes = [frame.index for frame in output.frames]
+    assert report.dropped == indexes[-1] - indexes[0] + 1 - len(indexes) > 0
+    assert camera.given > 3 * report.frames
+    # A queue would be a second late by now: the picture is one network time old, and waited for one at most.
+    assert report.delay_p50_ms is not None
+    assert 100 <= report.delay_p50_ms < 400
+
+
+def test_the_report_counts_what_was_seen(stage: Stage) -> None:
+    window = FakeWindow({20: "q"})
+    report = stage.play(FakeCamera(fps=50), window)
+    assert report.frames <= len(window.pictures) <= report.frames + 2
+    assert 0 < report.screen_fps < 60
+    assert 0 < report.camera_fps < 60
+    assert (report.saved, report.failed) == ((), ())
+
+
+def test_r_records_and_s_takes_a_snapshot(stage: Stage) -> None:
+    report = stage.play(FakeCamera(), FakeWindow({2: "r", 10: "s", 20: "r", 25: "q"}))
+    assert sorted(Path(path).suffix for path in report.saved) == [".mp4", ".png", ".png"]
+    assert all(Path(path).stat().st_size > 0 for path in report.saved)
+
+
+def test_an_output_that_breaks_is_told_and_the_show_goes_on(stage: Stage) -> None:
+    window = FakeWindow({12: "q"})
+    report = stage.play(FakeCamera(), window, FakeOutput(fails_after=2))
+    assert report.failed == ("the output broke",)
+    assert len(window.pictures) >= 12
+
+
+def test_without_a_window_the_last_output_that_breaks_ends_it(stage: Stage) -> None:
+    with pytest.raises(SinkError, match="the output broke"):
+        stage.play(FakeCamera(), None, FakeOutput(fails_after=2))
+
+
+def test_a_snapshot_that_cannot_be_written_is_told(stage: Stage) -> None:
+    stage.folder = stage.folder / "missing"
+    report = stage.play(FakeCamera(), FakeWindow({2: "s", 8: "q"}))
+    assert len(report.failed) == 1
+    assert "missing" in report.failed[0]
+
+
+def test_a_camera_that_fails_is_reported_after_its_last_picture(stage: Stage) -> None:
     with pytest.raises(SourceError, match="unplugged"):
-        play(FakeCamera(3, SourceError("unplugged")), FakeWindow({}), stylizer(), ORIGINAL)
+        stage.play(FakeCamera(3, error=SourceError("unplugged")), FakeWindow())
+
+
+def test_a_film_that_ends_ends_the_show(stage: Stage) -> None:
+    assert stage.play(FakeCamera(5, fps=20), None, FakeOutput()).frames == 5
+
+
+def test_while_no_picture_comes_the_window_says_why_and_hears_keys(stage: Stage) -> None:
+    class Unplugged(FakeCamera):
+        def __iter__(self) -> Iterator[Frame]:
+            yield from super().__iter__()
+            self.problem = "camera 0 gives no pictures; plug it in again"
+            while not stage.desk.ended:
+                time.sleep(0.01)
+
+    window = FakeWindow({4: "Esc"})
+    stage.play(Unplugged(2), window)
+    assert stage.desk.ended
+    assert not np.array_equal(window.pictures[0], window.pictures[-1])
+
+
+def test_a_camera_that_hangs_cannot_keep_the_show_from_ending(stage: Stage) -> None:
+    release = threading.Event()
+
+    class Hanging(FakeCamera):
+        def __iter__(self) -> Iterator[Frame]:
+            yield from super().__iter__()
+            release.wait(30)
+
+    began = time.monotonic()
+    stage.play(Hanging(2), FakeWindow({2: "q"}))
+    assert time.monotonic() - began < 10
+    release.set()
+
+
+def test_a_take_played_back_on_the_same_film_gives_the_same_pictures(stage: Stage, tmp_path: Path) -> None:
+    film = write_clip(tmp_path / "film.mp4", pts=range(100))
+    stage.desk = Desk(stage.take, fade=0.3)
+    output = FakeOutput()
+    keys = dict(
+        zip(
+            range(3, 60, 4),
+            ["1", "Up", "Tab", "2", "2", "c", "Space", "Right", "Down", "Space", "0"],
+            strict=False,
+        )
+    )
+    painter = Stylizer(FakeEngine(), tiny_manifest())
+    with LoopedFileSource(film) as source, Saver(source.info, tmp_path) as saver:
+        play(
+            source,
+            painter,
+            stage.take,
+            stage.desk,
+            saver,
+            window=FakeWindow(keys),
+            outputs=[output],
+            stopped=lambda: len(output.frames) >= 60,
+        )
+    assert len(stage.take.cues) == 11  # the first, and all keys but Tab
+    write_take(tmp_path / "take.json", stage.take, tiny_manifest())
+    again = read_take(str(tmp_path / "take.json"), tiny_manifest())
+    with VideoFileSource(film) as plain:
+        painted = {
+            frame.timestamp: frame.image for frame in stylize_frames(plain, painter, again.following())
+        }
+    live = [frame for frame in output.frames if frame.timestamp in painted]
+    assert len(live) >= 55  # a few are repeated stills of a film that waits
+    assert all(np.array_equal(frame.image, painted[frame.timestamp]) for frame in live)

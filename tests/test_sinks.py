@@ -33,6 +33,12 @@ SHIFT, NUM_LOCK = 0x10000, 0x100000  # as Qt and GTK on X11 add them
         (NUM_LOCK | ord("q"), "q"),
         (NUM_LOCK | 65361, "Left"),
         (NUM_LOCK | 65459, "3"),  # the number pad's
+        (NUM_LOCK | 65451, "+"),
+        *[(65429 + i, name) for i, name in enumerate(("Home", "Left", "Up", "Right", "Down"))],  # NumLock off
+        (65434, "PageUp"),
+        (65435, "PageDown"),
+        (65439, "Delete"),
+        (-36, "ü"),  # Qt's Ü as a signed byte
         (65470, "F1"),
         (7340032, "F1"),
         (65505, None),  # Shift alone

@@ -231,7 +231,10 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path, name: str) 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"start": 5.0}, "no frame from 5 s"),
+        ({"start": 5.0}, r"nothing to read from 5 s on: .*a\.mp4 ends at 0\.4 s; give an earlier start"),
+        ({"start": 0.4}, "ends at 0.4 s"),
+        ({"start": 0.361}, "ends at 0.4 s"),
+        ({"start": 0.33, "end": 0.35}, "no frame from 0.33 s to that end; give a later one"),
         ({"start": 0.3, "end": 0.3}, "not after the start"),
         ({"start": 0.3, "end": 0.1}, "not after the start"),
         ({"end": 0.0}, "not after the start"),
@@ -286,3 +289,13 @@ def long_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """100 frames, whose pictures repeat after 20."""
     folder = tmp_path_factory.mktemp("clips")
     return {name: write_clip(folder / name, pts=range(100), period=20) for name in ("a.mp4", "a.ts")}
+
+
+def test_a_file_with_fewer_frames_than_it_says_is_cut_off(tmp_path: Path) -> None:
+    with VideoFileSource(write_clip(tmp_path / "a.mp4", pts=range(100))) as source:
+        for count in (100, 90):
+            source.refuse_cut_off(count)
+        with pytest.raises(SourceError, match=r"only 89 of 100 frames can be read; `--end SECONDS` paints"):
+            source.refuse_cut_off(89)
+    with VideoFileSource(tmp_path / "a.mp4", end=1.0) as source:
+        source.refuse_cut_off(25)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -126,3 +127,44 @@ def test_a_device_is_no_file() -> None:
 def test_completing_before_beginning_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="begin"):
         WholeFile(tmp_path / "out.mp4", overwrite=False).complete()
+
+
+def test_a_with_block_that_ends_well_makes_the_file(tmp_path: Path) -> None:
+    with WholeFile(tmp_path / "x.bin", overwrite=False) as partial:
+        partial.write_bytes(b"whole")
+        assert not (tmp_path / "x.bin").exists()
+    assert (tmp_path / "x.bin").read_bytes() == b"whole"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt()])
+def test_a_with_block_that_fails_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes(b"old")
+
+    def fail(partial: Path) -> None:
+        partial.write_bytes(b"half")
+        raise error
+
+    with pytest.raises(type(error)), WholeFile(tmp_path / "x.bin", overwrite=True) as partial:
+        fail(partial)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, r"cannot write .*x\.bin: No space left on device; make room"),
+        (errno.EROFS, r"cannot write .*x\.bin: .*; name a folder that you may write to"),
+        (errno.EIO, r"cannot write .*x\.bin: [^;]*$"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_a_next_step(number: int, says: str, tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match=says), WholeFile(tmp_path / "x.bin", overwrite=False):
+        raise OSError(number, os.strerror(number))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_appears_during_a_with_block_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="exists"), WholeFile(tmp_path / "x.bin", overwrite=False):
+        (tmp_path / "x.bin").write_text("somebody else's")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["somebody else's"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,21 +31,52 @@ class Screen:
 
     def __init__(self, name: str, pixels: Path) -> None:
         self.name, self._pixels = name, pixels
+        self.environment = {**os.environ, "DISPLAY": name}
 
-    def corner(self) -> list[int]:
-        """The median colour, RGB, near the top left, where the window's picture is."""
+    def run(self, *words: str) -> str:
+        """What xdotool says."""
+        command = ["xdotool", *words]
+        done = subprocess.run(command, env=self.environment, check=True, timeout=30, stdout=subprocess.PIPE)
+        return done.stdout.decode()
+
+    def find(self, title: str) -> str:
+        """The id of the window with this title, once it is there; it has the keys then."""
+        window = self.run("search", "--sync", "--onlyvisible", "--name", f"^{title}$").split()[-1]
+        self.run("windowfocus", "--sync", window)
+        return window
+
+    def size(self, window: str) -> tuple[int, int]:
+        shell = dict(line.split("=") for line in self.run("getwindowgeometry", "--shell", window).split())
+        return int(shell["WIDTH"]), int(shell["HEIGHT"])
+
+    def ask_to_close(self, window: str) -> None:
+        """What a window manager sends when its button is pressed."""
+        x11 = ctypes.CDLL("libX11.so.6")
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        display = ctypes.c_void_p(x11.XOpenDisplay(self.name.encode()))
+        protocols, delete = (
+            x11.XInternAtom(display, name, False) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW")
+        )
+        client_message = 33
+        # type, serial, send_event, display, window, message_type, format, data; an XEvent has 24 longs
+        event = (ctypes.c_long * 24)(client_message, 0, 1, 0, int(window), protocols, 32, delete, 0)
+        x11.XSendEvent(display, ctypes.c_ulong(int(window)), False, ctypes.c_long(0), event)
+        x11.XCloseDisplay(display)
+
+    def colour(self, left: int = 4, top: int = 4) -> list[int]:
+        """The median colour, RGB, of 20x8 pixels; by default near the corner of the window's picture."""
         dump = self._pixels.read_bytes()
         header = struct.unpack(">25I", dump[:100])
         start, line_bytes, colours = header[0], header[12], header[19]
         lines = np.frombuffer(dump, np.uint8, offset=start + 12 * colours)[: 480 * line_bytes]
-        bgrx = lines.reshape(480, line_bytes // 4, 4)
-        return [int(value) for value in np.median(bgrx[4:12, 4:24, 2::-1].reshape(-1, 3), axis=0)]
+        box = lines.reshape(480, line_bytes // 4, 4)[top : top + 8, left : left + 20, 2::-1]
+        return [int(value) for value in np.median(box.reshape(-1, 3), axis=0)]
 
 
 @pytest.fixture
 def screen(tmp_path: Path) -> Iterator[Screen]:
     read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24", "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24", "-nolisten", "tcp", "-noreset"]
     with subprocess.Popen(
         [*command, "-fbdir", str(tmp_path)],
         pass_fds=[write],
@@ -57,14 +90,35 @@ def screen(tmp_path: Path) -> Iterator[Screen]:
         server.terminate()
 
 
-def wait_for(screen: Screen, colour: list[int]) -> list[int]:
-    """What is shown once it is near `colour`, or after ten seconds."""
+def near(shown: list[int], colour: list[int]) -> bool:
+    return int(np.abs(np.subtract(shown, colour)).max()) < 12
+
+
+def wait_until(is_so: Callable[[], bool]) -> bool:
+    """Whether it came about within ten seconds."""
     deadline = time.monotonic() + 10
-    while True:
-        shown = screen.corner()
-        if np.abs(np.subtract(shown, colour)).max() < 12 or time.monotonic() > deadline:
-            return shown
-        time.sleep(0.1)
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@contextmanager
+def started(screen: Screen, title: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A Python program on that screen, and the id of its window."""
+    with subprocess.Popen(
+        [sys.executable, *words],
+        env=screen.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process, screen.find(title)
+        finally:
+            process.kill()  # or a test that fails would wait for it
 
 
 @pytest.mark.parametrize("last", ["Escape", "q"])
@@ -72,25 +126,88 @@ def test_digits_choose_the_style_and_the_last_key_ends(
     last: str, screen: Screen, tiny_model_path: Path, tmp_path: Path
 ) -> None:
     clip = write_clip(tmp_path / "camera.mp4", pts=range(10))
-    command = [sys.executable, "-m", "livestyle", "webcam", "--camera", str(clip), "--style", "0"]
+    command = ["-m", "livestyle", "webcam", "--camera", str(clip), "--style", "0"]
     command += ["--model", str(tiny_model_path), "--fade", "0.2"]
-    environment = {**os.environ, "DISPLAY": screen.name}
-
-    def press(key: str) -> None:
-        subprocess.run(["xdotool", "key", key], env=environment, check=True)
-
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        find = ["xdotool", "search", "--sync", "--name", "^livestyle$", "windowfocus"]
-        subprocess.run(find, env=environment, check=True, timeout=30, stdout=subprocess.DEVNULL)
-        red = wait_for(screen, [220, 0, 0])
-        press("1")
-        negative = wait_for(screen, [35, 255, 255])
-        press("2")
-        grey = wait_for(screen, [40, 40, 40])
-        press(last)
-        _, stderr = process.communicate(timeout=5)
-    assert np.abs(np.subtract(red, [220, 0, 0])).max() < 12
-    assert np.abs(np.subtract(negative, [35, 255, 255])).max() < 12
-    assert np.abs(np.subtract(grey, [40, 40, 40])).max() < 12
+    with started(screen, "livestyle", *command) as (process, _):
+        assert wait_until(lambda: near(screen.colour(), [220, 0, 0]))
+        screen.run("key", "1")
+        assert wait_until(lambda: near(screen.colour(), [35, 255, 255]))
+        screen.run("key", "2")
+        assert wait_until(lambda: near(screen.colour(), [40, 40, 40]))
+        screen.run("key", last)
+        _, stderr = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert stderr.splitlines() == ["painting on CPU; 1-9 choose the style, q ends"]
+    assert stderr.splitlines()[0] == "painting on CPU; h shows the keys"
+
+
+# A window of 160x120 that says on stdout which keys it hears and does a few things when told to.
+PLAYER = """
+import numpy as np
+from livestyle.frame import VideoInfo
+from livestyle.sinks import WindowSink
+red, wide = np.zeros((120, 160, 3), np.uint8), np.zeros((60, 160, 3), np.uint8)
+red[...], wide[...] = (220, 0, 0), (0, 0, 220)
+picture = red
+with WindowSink("player", VideoInfo(160, 120, 25.0)) as window:
+    while not window.closed:
+        window.show(picture)
+        key = window.poll_key(0.02)
+        if key == "w":
+            picture = wide
+        elif key == "f":
+            window.full_screen = not window.full_screen
+            key = f"full screen: {window.full_screen}"
+        if key is not None:
+            print(key, flush=True)
+    window.show(picture)
+    print(window.poll_key(0.02), window.full_screen, flush=True)
+"""
+
+
+def test_keys_arrive_by_name_and_in_order(screen: Screen) -> None:
+    names = {
+        **{"Left": "Left", "Right": "Right", "Up": "Up", "Down": "Down", "Home": "Home", "End": "End"},
+        **{"Tab": "Tab", "BackSpace": "Backspace", "space": "Space", "Return": "Enter", "Delete": "Delete"},
+        **{"Escape": "Esc", "Prior": "PageUp", "Next": "PageDown", "F1": "F1", "F11": "F11"},
+        **{"bracketleft": "[", "bracketright": "]", "exclam": "!", "at": "@", "question": "?", "plus": "+"},
+        **{"0": "0", "9": "9", "a": "a", "udiaeresis": "ü"},
+        # The number pad. Its digits come last: xdotool leaves NumLock on after them.
+        **{"KP_Left": "Left", "KP_Next": "PageDown", "KP_Enter": "Enter", "KP_Add": "+"},
+        **{"KP_0": "0", "KP_5": "5", "KP_9": "9"},
+    }
+    with started(screen, "player", "-c", PLAYER) as (process, _):
+        assert process.stdout is not None
+        heard = []
+        for key in names:
+            screen.run("key", key)
+            heard.append(process.stdout.readline().strip())
+        assert heard == list(names.values())
+        screen.run("key", "--delay", "50", *"12345678")  # a quick hand
+        assert [process.stdout.readline().strip() for _ in range(8)] == list("12345678")
+
+
+def test_a_picture_of_another_shape_changes_the_windows_width_and_is_not_distorted(screen: Screen) -> None:
+    with started(screen, "player", "-c", PLAYER) as (process, window):
+        assert process.stdout is not None
+        assert wait_until(lambda: near(screen.colour(), [220, 0, 0]))
+        assert screen.size(window) == (160, 120)
+        screen.run("key", "w")  # 160x60 pixels
+        assert wait_until(lambda: screen.size(window) == (320, 120))
+        assert wait_until(lambda: near(screen.colour(290, 100), [0, 0, 220]))
+        screen.run("windowsize", "--sync", window, "320", "300")  # the hand of the user
+        assert wait_until(lambda: near(screen.colour(100, 20), [0, 0, 0]))  # black above and below
+        assert near(screen.colour(10, 100), [0, 0, 220])
+        assert near(screen.colour(290, 200), [0, 0, 220])
+        assert near(screen.colour(100, 270), [0, 0, 0])
+        assert screen.size(window) == (320, 300)
+
+
+def test_a_window_goes_full_screen_and_back_and_is_closed_by_its_button(screen: Screen) -> None:
+    with started(screen, "player", "-c", PLAYER) as (process, window):
+        assert process.stdout is not None
+        for wanted in (True, False):
+            screen.run("key", "f")
+            assert process.stdout.readline().strip() == f"full screen: {wanted}"
+        screen.ask_to_close(window)
+        assert process.stdout.readline().strip() == "None False"
+        assert process.wait(timeout=10) == 0

@@ -31,7 +31,7 @@ AVERAGE_DECAY = 0.999  # of the weights that are exported
 FRACTION_DECAY = 0.95  # of the fractions that are shown and steered by
 STEER_EVERY, STEER_BY, STEER_LIMIT = 25, 1.05, 2.0
 BASELINE_BATCHES = 8
-RANGE_WEIGHT = 10.0  # keeps colours from being clipped; any large number does
+RANGE_WEIGHT = 200.0  # keeps colours from being clipped: clipped rows of pixels show as a grid
 BLEND_SHARE = 0.5  # of the identity samples are a blend of "original" and a style
 
 

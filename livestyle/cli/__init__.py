@@ -1,0 +1,39 @@
+"""The command line. The only rooms that print and exit: results to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command and exit. An error is one line on stderr and status 1, a wrong option 2, Ctrl-C 130."""
+    # Before anything is imported, which takes a moment in which people press Ctrl-C too.
+    _on_stop(_exit_at_once)
+    from livestyle.cli.app import run_command
+    from livestyle.errors import LivestyleError
+    from livestyle.terminal import Stopped, raise_stopped
+
+    try:
+        _on_stop(raise_stopped)
+        status = run_command()
+    except LivestyleError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        status = 1
+    except Stopped:
+        print("stopped", file=sys.stderr, flush=True)
+        status = 130
+    sys.exit(status)
+
+
+def _on_stop(handler: signal._HANDLER) -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handler)
+
+
+def _exit_at_once(*_: object) -> None:
+    """Nothing is open yet, and an exception in the middle of an import comes out as anything."""
+    os.write(2, b"stopped\n")
+    os._exit(130)

@@ -1,0 +1,26 @@
+"""What the commands share: options, and the way they speak."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, cast
+
+import typer
+
+from livestyle.engines import Device
+
+Style = Annotated[str, typer.Option(help="A number, a name, or a mix: 3, starry_night, 3:0.7,5:0.3.")]
+Strength = Annotated[float, typer.Option(min=0, max=1.5, help="0 is the original, 1 the style.")]
+Model = Annotated[str, typer.Option(help="A built-in model's name, or the path of an ONNX file.")]
+DeviceName = Annotated[Device, typer.Option("--device", help="What the network runs on.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads of the network.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+# The parser's own class, which typer takes from click or, newer, from a private copy of it.
+UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr: stdout holds results only."""
+    print(text, file=sys.stderr, flush=True)

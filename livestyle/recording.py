@@ -1,0 +1,82 @@
+"""Records a live stream into a file that can be played whatever happens to the program."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from livestyle.errors import SinkError
+from livestyle.frame import Frame, VideoInfo
+from livestyle.video_writer import DEFAULT_QUALITY, VideoWriter, check_output, write_errors
+from livestyle.whole_file import WholeFile
+
+
+class RecordingSink:
+    """Writes frames as they come: H.264 in .mp4, .mkv and .mov, VP9 in .webm. The first one is at time 0.
+
+    The file grows under its own name, and what is older than about half a second is in it: when the program
+    is killed, the disk is full or an exception ends the stream, what was recorded stays and plays. Closing
+    makes it an mp4 like any other; one that was never closed is fragmented, which most players know.
+    When no frame came, no file is left.
+
+    quality: 0 to 100. An existing file is replaced only with overwrite. Raises SinkError.
+    """
+
+    def __init__(
+        self, path: Path, info: VideoInfo, *, quality: int = DEFAULT_QUALITY, overwrite: bool = False
+    ) -> None:
+        check_output(path, info, quality)
+        WholeFile(path, overwrite)  # for what it refuses; a hidden name would hide what a kill leaves
+        self._path = path
+        self._info = info
+        self._quality = quality
+        self._overwrite = overwrite
+        self._writer: VideoWriter | None = None
+        self._zero: Fraction | None = None
+
+    @property
+    def closed(self) -> bool:
+        return False  # nobody watches a file
+
+    def __enter__(self) -> Self:
+        with write_errors(self._path):
+            self._path.touch(exist_ok=self._overwrite)
+            try:
+                self._writer = VideoWriter(self._path, self._info, self._quality, live=True)
+            except BaseException:
+                self._remove()
+                raise
+        return self
+
+    def write(self, frame: Frame) -> None:
+        if self._writer is None:
+            raise ValueError("the sink is not open")
+        timestamp = Fraction(frame.timestamp)
+        if self._zero is None:
+            self._zero = timestamp
+        with write_errors(self._path):
+            self._writer.write(frame.image, timestamp - self._zero)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        try:
+            with write_errors(self._path):
+                writer.finish()
+        except SinkError:
+            if kind is None:  # else the first error is the one to tell
+                raise
+        finally:
+            writer.close()
+            if writer.empty:
+                self._remove()
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            self._path.unlink()

@@ -1,0 +1,157 @@
+"""livestyle image, and the sheet of livestyle styles, as people type them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from commands import Run, is_one_error, written
+from fakes import tiny_stylized
+
+from livestyle.pictures import read_picture
+
+
+@pytest.fixture
+def holiday(tmp_path: Path) -> Path:
+    """A folder: two pictures, one that is none, one of a kind that nobody reads, and a folder."""
+    folder = tmp_path / "holiday"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.png", "b.jpg"):
+        cv2.imwrite(str(folder / name), np.full((33, 47, 3), 90, np.uint8))
+    written(folder / "broken.png", b"no picture")
+    written(folder / "phone.heic", b"\0")
+    return folder
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_one_picture_to_a_file(run: Run, photo: Path, tiny_model_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    status, stdout, stderr = run("image", photo, out, "--model", tiny_model_path, "--style", "0:0.5,1:0.5")
+    assert (status, stdout, stderr) == (0, f"{out}\n", "painting on CPU\n")
+    expected = tiny_stylized(read_picture(photo)[0], np.array([0.5, 0.5, 0], np.float32))
+    assert np.abs(read_picture(out)[0].astype(int) - expected).max() <= 1
+
+
+def test_a_folder_keeps_its_names_and_survives_a_broken_picture(
+    run: Run, holiday: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    status, stdout, stderr = run("image", holiday, out, "--model", tiny_model_path, "--style", "1")
+    assert (status, stdout) == (1, f"2 pictures in {out}, 1 failed\n")
+    assert is_one_error(stderr)
+    assert stderr.splitlines()[:2] == [
+        "skipped 1 file that is no picture livestyle reads (.heic), and 1 folder",
+        "painting on CPU",
+    ]
+    assert "broken.png" in stderr.splitlines()[2]
+    assert names_in(out) == ["a.png", "b.jpg"]
+    assert read_picture(out / "a.png")[0].shape == (33, 47, 3)
+
+
+def test_a_folder_that_was_begun_goes_on(
+    run: Run, holiday: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    (holiday / "broken.png").unlink()
+    out = tmp_path / "out"
+    out.mkdir()
+    written(out / "a.png", b"of the first run")
+    command = ("image", holiday, out, "--model", tiny_model_path)
+    status, stdout, stderr = run(*command)
+    assert (status, stdout, is_one_error(stderr)) == (1, "", True)
+    assert "--overwrite replaces it, --skip-existing keeps it and goes on" in stderr
+    assert names_in(out) == ["a.png"]
+
+    status, stdout, _ = run(*command, "--skip-existing")
+    assert (status, stdout) == (0, f"1 picture in {out}, 1 kept\n")
+    assert names_in(out) == ["a.png", "b.jpg"]
+    assert (out / "a.png").read_bytes() == b"of the first run"
+
+    status, stdout, _ = run(*command, "--skip-existing", "--json")
+    kept = [str(out / "a.png"), str(out / "b.jpg")]
+    assert (status, json.loads(stdout)) == (0, {"painted": [], "failed": [], "kept": kept, "device": "CPU"})
+    status, stdout, _ = run(*command, "--overwrite")
+    assert (status, stdout) == (0, f"2 pictures in {out}\n")
+    assert read_picture(out / "a.png")[0].shape == (33, 47, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("missing.png out.png", "missing.png; check the name"),
+        ("holiday out.png", "name one, such as"),
+        ("holiday holiday/a.png", "is a file, and a folder or many pictures go into a folder; name one"),
+        ("holiday deep/down/out", "make it first"),
+        ("holiday/a.png deep/down/out.png", "make it first"),
+        ("holiday/a.png out", "there is no folder"),
+        ("holiday/a.png out.heic", "must end in one of .png"),
+        ("holiday/a.png holiday/b.jpg", "--overwrite replaces it"),
+        ("holiday/a.png holiday/a.png", "painted over itself"),
+        ("holiday/broken.png out.png", "broken.png is not a picture"),
+        ("holiday holiday", "painted over itself"),
+        ("holiday/more out", "no pictures in the folder"),
+        ("holiday/a.png holiday/b.jpg out --style 99", "there is no style 99"),
+    ],
+)
+def test_a_wrong_place_is_one_line_and_leaves_nothing(
+    words: str,
+    says: str,
+    run: Run,
+    holiday: Path,
+    tiny_model_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = names_in(tmp_path), names_in(holiday)
+    status, stdout, stderr = run("image", *words.split(), "--model", tiny_model_path)
+    assert (status, stdout, is_one_error(stderr)) == (1, "", True), stderr
+    assert says in stderr
+    assert (names_in(tmp_path), names_in(holiday)) == before
+
+
+def test_a_folder_into_which_nothing_came_is_not_left_behind(
+    run: Run, holiday: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    both = (holiday / "broken.png", holiday / "phone.heic")
+    status, stdout, stderr = run("image", *both, out, "--model", tiny_model_path)
+    assert (status, stdout) == (1, "0 pictures, 2 failed\n")
+    assert stderr.count("error: ") == 2
+    assert not out.exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_nobody_may_make_is_one_line(
+    run: Run, holiday: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    status, _, stderr = run("image", holiday, locked / "out", "--model", tiny_model_path)
+    assert (status, is_one_error(stderr)) == (1, True)
+    assert "cannot make the folder" in stderr
+
+
+def test_the_sheet_shows_every_style(run: Run, photo: Path, tiny_model_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    status, stdout, stderr = run("styles", "--model", tiny_model_path, "--sheet", photo, out)
+    assert (status, stdout, stderr) == (0, f"{out}\n", "painting on CPU\n")
+    sheet, _ = read_picture(out)
+    tiles = 3 * 360 * 504  # 40x56 at a height of 360
+    assert tiles < sheet.shape[0] * sheet.shape[1] < 2.1 * tiles
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"]])
+def test_a_sheet_never_replaces_its_photo(
+    options: list[str], run: Run, photo: Path, tiny_model_path: Path
+) -> None:
+    before = photo.read_bytes()
+    status, _, stderr = run("styles", "--model", tiny_model_path, "--sheet", photo, photo, *options)
+    assert (status, is_one_error(stderr), photo.read_bytes()) == (1, True, before)
+    assert "name another output" in stderr

@@ -1,0 +1,160 @@
+"""livestyle webcam without a window, as people type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import read_back, write_clip
+from commands import Run, is_one_error
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Five seconds of 64x48."""
+    return write_clip(tmp_path / "camera.mp4", pts=range(125))
+
+
+def test_a_headless_show_is_recorded_and_told_in_figures(
+    run: Run, film: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "show.mp4"
+    status, stdout, _ = run(
+        *("webcam", "--no-window", "--camera", film, "--record", out, "--seconds", "1.5"),
+        *("--model", tiny_model_path, "--style", "negative", "--json"),
+    )
+    assert status == 0
+    told = json.loads(stdout)
+    assert (told["saved"], told["failed"], told["device"]) == ([str(out)], [], "CPU")
+    assert told["frames"] > 5
+    assert told["delay_p50_ms"] > 0
+    recorded = read_back(out)
+    assert len(recorded.images) >= told["frames"] - 1
+    difference = recorded.images[3].astype(int) - (255 - read_back(film).images[3].astype(int))
+    assert np.abs(np.median(difference)) < 25
+
+
+def test_without_json_the_files_are_on_stdout_and_the_rest_is_for_people(
+    run: Run, film: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "show.mp4"
+    status, stdout, stderr = run(
+        *("webcam", "--no-window", "--camera", film, "--record", out, "--seconds", "0.5"),
+        *("--model", tiny_model_path),
+    )
+    assert (status, stdout) == (0, f"{out}\n")
+    assert "dropped" in stderr
+    assert "camera to screen" in stderr
+
+
+def test_a_take_is_saved_and_paints_the_film_again(
+    run: Run, film: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    take, out = tmp_path / "take.json", tmp_path / "out.mp4"
+    common = ("--model", tiny_model_path)
+    status, _, _ = run(
+        *("webcam", "--no-window", "--camera", film, "--record", tmp_path / "show.mp4", "--seconds", "0.5"),
+        *("--save-take", take, "--style", "negative", *common),
+    )
+    assert status == 0
+    assert run("video", film, out, "--take", take, *common)[0] == 0
+    difference = read_back(out).images[9].astype(int) - (255 - read_back(film).images[9].astype(int))
+    assert np.abs(difference).mean() < 8  # two lossy encodings
+
+
+def test_a_take_by_hand_changes_the_style_on_the_way(
+    run: Run, film: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mp4"
+    script = "0s: negative; 2s: grey_40; 4s: negative over 0.5s"
+    assert run("video", film, out, "--take", script, "--model", tiny_model_path)[0] == 0
+    painted, plain = read_back(out).images, read_back(film).images
+    for index, is_grey in ((0, False), (49, False), (50, True), (99, True), (124, False)):
+        expected = np.full_like(plain[index], 40) if is_grey else 255 - plain[index]
+        assert np.abs(painted[index].astype(int) - expected).mean() < 8, index
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "status"),
+    [
+        (["--no-window"], "nobody would see it", 1),
+        (["--camera", "missing.mp4"], "there is no camera or file missing.mp4", 1),
+        (["--size", "big"], "is no size", 2),
+        (["--save-take", "missing/take.json"], "there is no folder", 1),
+        (["--no-window", "--record", "show.txt", "--camera", "FILM"], "its name must end in", 1),
+        (["--no-window", "--record", "missing/show.mp4", "--camera", "FILM"], "there is no folder", 1),
+        (["--no-window", "--record", "FILM", "--camera", "FILM", "--overwrite"], "is the film that plays", 1),
+        (["--camera", "FILM", "--style", "purple"], "no style 'purple'", 1),
+    ],
+)
+def test_what_cannot_be_played_is_one_line(
+    words: list[str],
+    says: str,
+    status: int,
+    run: Run,
+    film: Path,
+    tiny_model_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    arguments = [str(film) if word == "FILM" else word for word in words]
+    found, stdout, stderr = run("webcam", *arguments, "--model", tiny_model_path)
+    assert (found, stdout) == (status, "")
+    assert is_one_error(stderr)
+    assert says in stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def start_recording(film: Path, model: Path, out: Path) -> subprocess.Popen[str]:
+    words = ["webcam", "--no-window", "--camera", str(film), "--record", str(out), "--model", str(model)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "livestyle", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_recording(out: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not (out.exists() and out.stat().st_size > 5000):
+        assert time.monotonic() < deadline, "nothing was recorded"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another Ctrl-C")
+def test_ctrl_c_ends_a_headless_show_as_q_does(film: Path, tiny_model_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "show.mp4"
+    with start_recording(film, tiny_model_path, out) as show:
+        wait_for_recording(out)
+        os.kill(show.pid, signal.SIGINT)
+        stdout, stderr = show.communicate(timeout=20)
+    assert (show.returncode, stdout) == (0, f"{out}\n")
+    assert "Traceback" not in stderr
+    assert len(read_back(out).images) > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another way to be killed")
+def test_a_recording_that_is_killed_plays(film: Path, tiny_model_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "show.mp4"
+    with start_recording(film, tiny_model_path, out) as show:
+        wait_for_recording(out)
+        show.kill()
+        show.communicate(timeout=20)
+    assert len(read_back(out).images) > 0
+
+
+def test_list_names_cameras_or_says_that_there_are_none(run: Run) -> None:
+    status, stdout, stderr = run("webcam", "--list")
+    assert status == 0
+    assert bool(stdout) != ("no camera is connected" in stderr)
+    assert isinstance(json.loads(run("webcam", "--list", "--json")[1]), list)

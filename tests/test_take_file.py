@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fakes import tiny_manifest
+
+from livestyle.errors import LivestyleError, SinkError
+from livestyle.take import Cue, Take
+from livestyle.take_file import parse_script, parse_take, read_take, write_take
+
+MANIFEST = tiny_manifest(4)  # original, negative, grey_40, grey_80
+
+
+def test_a_take_is_read_back_exactly(tmp_path: Path) -> None:
+    take = Take(
+        [
+            Cue(0.0, (0.0, 1.0, 0.0, 0.0)),
+            Cue(0.1 + 0.2, (0.0, 1 / 3, 2 / 3, 0.0), strength=1.45, over=0.7, frozen=True),
+            Cue(1e5 / 3, (1.0, 0.0, 0.0, 0.0), own_colours=True, smooth=True),
+        ]
+    )
+    path = tmp_path / "take.json"
+    write_take(path, take, MANIFEST)
+    assert read_take(str(path), MANIFEST).cues == take.cues
+
+
+def test_a_take_that_exists_is_not_replaced_unless_asked(tmp_path: Path) -> None:
+    path = tmp_path / "take.json"
+    take = Take([Cue(0.0, (0.0, 1.0, 0.0, 0.0))])
+    write_take(path, take, MANIFEST)
+    with pytest.raises(SinkError, match="exists"):
+        write_take(path, take, MANIFEST)
+    write_take(path, take, MANIFEST, overwrite=True)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("text", "cues"),
+    [
+        ("0s: negative", [Cue(0, (0, 1, 0, 0))]),
+        (
+            "0s: negative; 4s: grey_40 over 2s",
+            [Cue(0, (0, 1, 0, 0)), Cue(4, (0, 0, 1, 0), over=2)],
+        ),
+        ("1:30: 2 at 80% over 0.5", [Cue(90, (0, 0, 1, 0), strength=0.8, over=0.5)]),
+        ("2.5: 1:3,3:1 at 150 %", [Cue(2.5, (0, 0.75, 0, 0.25), strength=1.5)]),
+        ("# a note\n\n0: 0 # the original\n3s: Grey 80;", [Cue(0, (1, 0, 0, 0)), Cue(3, (0, 0, 0, 1))]),
+        ("10:05.25: negative", [Cue(605.25, (0, 1, 0, 0))]),
+    ],
+)
+def test_a_script_is_read(text: str, cues: list[Cue]) -> None:
+    assert list(parse_script(text, MANIFEST, where="here").cues) == cues
+
+
+def test_a_script_may_stand_in_place_of_the_file(tmp_path: Path) -> None:
+    script = "0s: negative; 4s: grey_40 over 2s"
+    (tmp_path / "script.txt").write_text(script)
+    assert read_take(script, MANIFEST).cues == read_take(str(tmp_path / "script.txt"), MANIFEST).cues
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no cues"),
+        ("# only a note", "holds no cues"),
+        ("negative", "cannot read 'negative'"),
+        ("4:negative", "cannot read"),
+        ("-1: negative", "cannot read"),
+        ("0s: purple", "no style 'purple'"),
+        ("0s: negative at 151%", "more than 150%"),
+        ("0s: negative over -2s", "no style"),
+        ("0s: negative; 4s", "cannot read '4s'"),
+    ],
+)
+def test_what_is_no_script_is_refused_in_one_line(text: str, says: str) -> None:
+    with pytest.raises(LivestyleError, match=says) as refused:
+        parse_script(text, MANIFEST, where="here")
+    assert "\n" not in str(refused.value)
+
+
+def cue(**changes: object) -> str:
+    rows = [{"at": 0, "mix": {"negative": 1}, **changes}]
+    return json.dumps({"livestyle_take": 1, "model": "tiny", "cues": rows})
+
+
+def test_a_take_written_by_hand_needs_a_time_and_a_mix_only() -> None:
+    assert parse_take(cue(), MANIFEST, where="here").cues == (Cue(0, (0, 1, 0, 0)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not a take"),
+        ("{" * 100_000, "not a take"),
+        ("[]", "not a take"),
+        ("{}", "livestyle_take"),
+        ('{"livestyle_take": 2, "cues": []}', "another kind"),
+        ('{"livestyle_take": 1, "cues": []}', "no cues"),
+        ('{"livestyle_take": 1, "cues": [7]}', "cue 1 needs"),
+        (cue(mix=3), "table of styles"),
+        (cue(mix={}), "table of styles"),
+        (cue(mix={"purple": 1}), "no style 'purple'"),
+        (cue(mix={"negative": 0.5}), "add up to 0.5"),
+        (cue(mix={"negative": True}), "is a number"),
+        (cue(mix={"negative": float("nan")}), "is a number"),
+        (cue(mix={"negative": -1, "grey_40": 2}), "is a number"),
+        (cue(at="soon"), "at is a number"),
+        (cue(at=1e999), "at is a number"),
+        (cue(at=-1), "at is a number"),
+        (cue(strength=2), "strength is a number"),
+        (cue(over=-0.1), "over is a number"),
+        (cue(frozen=1), "true or false"),
+        (cue(speed=2), "unknown key 'speed'"),
+    ],
+)
+def test_what_is_no_take_is_refused_in_one_line(text: str, says: str) -> None:
+    with pytest.raises(LivestyleError, match=says) as refused:
+        parse_take(text, MANIFEST, where="here")
+    assert "\n" not in str(refused.value)
+
+
+def test_files_that_are_no_take_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(LivestyleError, match="there is no take"):
+        read_take(str(tmp_path / "missing.json"), MANIFEST)
+    binary = tmp_path / "take.json"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LivestyleError, match="not text"):
+        read_take(str(binary), MANIFEST)
