@@ -203,7 +203,8 @@ class Desk:
         shares = [0.0 if each * scale < 1e-3 else each * scale for each in self._shares]
         shares[row] = share
         total = sum(shares)
-        self._shares = [each / total for each in shares]
+        # As people would write them: a take is read by them too.
+        self._shares = [round(each / total, 6) for each in shares]
         self._take.change(over=SHARE_EASE, shares=tuple(self._shares))
 
 

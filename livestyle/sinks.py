@@ -106,6 +106,7 @@ class WindowSink:
         if not self.closed and wanted != self.full_screen:
             state = cv2.WINDOW_FULLSCREEN if wanted else cv2.WINDOW_NORMAL
             cv2.setWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN, state)
+            self._hear(0.1)  # or show() would choose a size before the window manager brings the old one back
 
     def __enter__(self) -> Self:
         try:
