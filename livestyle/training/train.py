@@ -22,6 +22,7 @@ from livestyle.training.losses import (
     out_of_range,
     style_distance,
     total_variation,
+    unexplained_colour,
 )
 from livestyle.training.recipe import Recipe
 from livestyle.training.state import TrainState
@@ -123,6 +124,7 @@ def _step(
         + recipe.content_weight * content
         + recipe.tv_weight * total_variation(seen)
         + recipe.grid_weight * grid_excess(seen)
+        + recipe.colour_weight * unexplained_colour(seen, photo)
     )
     total = total + (1 - painted) * recipe.identity_weight * difference
     total = total + RANGE_WEIGHT * out_of_range(stylized)

@@ -16,6 +16,7 @@ from livestyle.training.losses import (
     out_of_range,
     style_distance,
     total_variation,
+    unexplained_colour,
 )
 
 # Two channels of two pixels: F Fᵀ / 2 by hand.
@@ -153,3 +154,15 @@ def test_a_flat_picture_has_no_grid_and_a_finite_gradient() -> None:
     assert excess.tolist() == [0.0, 0.0]
     assert image.grad is not None
     assert torch.isfinite(image.grad).all()
+
+
+def test_colours_that_follow_the_photos_are_explained_and_a_patch_of_its_own_is_not() -> None:
+    photo = soft(128)
+    recoloured = 0.2 + 0.5 * photo.flip(1) + 0.3 * photo.square()
+    # Not quite nothing: the mean of squares in a patch is not the square of the mean.
+    assert unexplained_colour(recoloured, photo).item() < 1e-4
+    patched = recoloured.clone()
+    patched[:, 0, 32:64, 32:64] += 0.4  # 4 of 64 patches, in one channel of three
+    # All of the patch but what seven basis colours can take up by chance of 64 places.
+    worth = 0.4**2 * 4 / 64 / 3
+    assert 0.6 * worth < unexplained_colour(patched, photo).item() < worth
