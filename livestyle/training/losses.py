@@ -85,21 +85,29 @@ def channel_correlation(feature_maps: Iterable[Tensor]) -> Tensor:
 COLOUR_PATCH = 16  # pixels: wider than a stroke, narrower than a face
 
 
-def unexplained_colour(image: Tensor, photo: Tensor) -> Tensor:
-    """Mean squared part of a painting's colours, stroke by stroke, that the photo's colours do not explain.
+def hues(image: Tensor) -> Tensor:
+    """Colour without brightness, a row per patch: channels minus their mean.
 
-        Y - X (XᵀX + 0.001)⁻¹ XᵀY,   X: 1, p and p² of the photo's patches, Y: the painting's patches
+    Shapes: (B, 3, H, W) -> (B, N, 3).
+    """
+    patches = F.avg_pool2d(image, COLOUR_PATCH).flatten(2).transpose(1, 2)
+    return patches - patches.mean(2, keepdim=True)
 
-    A painting has its own colours, but gives the same ones to the same: a patch of olive in the middle of a
-    cheek is explained by nothing. Both pictures are averaged over patches of 16 x 16 pixels first.
-    Shapes: image and photo (B, 3, H, W), H and W of 64 or more -> (B,).
+
+def unexplained_hues(image: Tensor, photo: Tensor) -> Tensor:
+    """Mean squared part of a picture's hues that the photo's colours do not explain, one number per image.
+
+        Y - X (XᵀX + 0.001)⁻¹ XᵀY,   X: 1, p and p² of the photo's patches, Y: the hues of the picture's
+
+    A painting has its own hues, but gives the same ones to the same: olive in the middle of a cheek is explained
+    by nothing. Both are averaged over 16 x 16 pixels first. Shapes: (B, 3, H, W) twice -> (B,).
     """
     patches = F.avg_pool2d(photo, COLOUR_PATCH).flatten(2).transpose(1, 2)  # (B, N, 3)
-    wanted = torch.cat([torch.ones_like(patches[..., :1]), patches, patches.square()], dim=2)  # (B, N, 7)
-    n = wanted.shape[1]
-    inner = wanted.transpose(1, 2) @ wanted / n + 1e-3 * torch.eye(7, device=photo.device)
-    found = F.avg_pool2d(image, COLOUR_PATCH).flatten(2).transpose(1, 2)
-    explained = wanted @ torch.linalg.solve(inner, wanted.transpose(1, 2) @ found / n)
+    basis = torch.cat([torch.ones_like(patches[..., :1]), patches, patches.square()], dim=2)  # (B, N, 7)
+    n = basis.shape[1]
+    inner = basis.transpose(1, 2) @ basis / n + 1e-3 * torch.eye(7, device=photo.device)
+    found = hues(image)
+    explained = basis @ torch.linalg.solve(inner, basis.transpose(1, 2) @ found / n)
     return (found - explained).square().mean((1, 2))
 
 

@@ -70,7 +70,7 @@ class Recipe:
     style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
     tv_weight: float = 0.1
     grid_weight: float = 0.05
-    colour_weight: float = 250.0  # keeps patches of colour away that the photo does not explain
+    hue_weight: float = 5.0  # keeps patches of colour away that the photo does not explain
     correlation_weight: float = 3.0  # keeps blobs of one colour away
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
@@ -215,7 +215,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "style_target": (0, 1),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
-    "colour_weight": (0, 1e6),
+    "hue_weight": (0, 1e6),
     "correlation_weight": (0, 1e6),
     "identity_weight": (0, 1e6),
     "identity_share": (0, 0.9),

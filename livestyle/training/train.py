@@ -19,12 +19,13 @@ from livestyle.training.losses import (
     content_distance,
     gram_matrix,
     grid_excess,
+    hues,
     out_of_range,
     style_distance,
     total_variation,
-    unexplained_colour,
+    unexplained_hues,
 )
-from livestyle.training.recipe import Recipe
+from livestyle.training.recipe import Recipe, StyleRecipe
 from livestyle.training.state import TrainState
 
 WARM_UP = 0.05  # of the steps, before the cosine
@@ -33,6 +34,7 @@ FRACTION_DECAY = 0.95  # of the fractions that are shown and steered by
 STEER_EVERY, STEER_BY, STEER_LIMIT = 25, 1.05, 2.0
 BASELINE_BATCHES = 8
 RANGE_WEIGHT = 200.0  # keeps colours from being clipped: clipped rows of pixels show as a grid
+LEAST_HUE_RANGE = 1e-3  # of an engraving, which has no hue
 BLEND_SHARE = 0.5  # of the identity samples are a blend of "original" and a style
 
 
@@ -64,6 +66,7 @@ def train(state: TrainState, *, workers: int = 0) -> Iterator[TrainStep]:
     )
     grams = style_grams(recipe, loss_network, device)
     baselines = measure_baselines(recipe, loss_network, photos, grams)
+    hue_range = torch.tensor([1.0, *(hue_range_of(recipe, style) for style in recipe.styles)])
     loader = DataLoader(
         photos, batch_size=None, sampler=_Steps(state.step, recipe.steps), num_workers=workers
     )
@@ -72,7 +75,7 @@ def train(state: TrainState, *, workers: int = 0) -> Iterator[TrainStep]:
             state.optimizer.param_groups, (recipe.learning_rate, recipe.style_learning_rate), strict=True
         ):
             group["lr"] = peak * schedule(state.step / recipe.steps)
-        loss = _step(state, to_tensor(batch.to(device)), loss_network, grams, baselines)
+        loss = _step(state, to_tensor(batch.to(device)), loss_network, grams, baselines, hue_range)
         state.step += 1
         yield TrainStep(
             step=state.step,
@@ -89,6 +92,7 @@ def _step(
     loss_network: LossNetwork,
     grams: dict[str, Tensor],
     baselines: tuple[Tensor, Tensor],
+    hue_range: Tensor,
 ) -> float:
     recipe, device = state.recipe, state.device
     style_baseline, content_baseline = baselines
@@ -124,7 +128,7 @@ def _step(
         + recipe.content_weight * content
         + recipe.tv_weight * total_variation(seen)
         + recipe.grid_weight * grid_excess(seen)
-        + recipe.colour_weight * unexplained_colour(seen, photo)
+        + recipe.hue_weight * unexplained_hues(seen, photo) / hue_range[labels].to(device)
     )
     total = total + (1 - painted) * recipe.identity_weight * difference
     total = total + RANGE_WEIGHT * out_of_range(stylized)
@@ -189,6 +193,12 @@ def style_grams(recipe: Recipe, loss_network: LossNetwork, device: torch.device)
             for layer, features in loss_network(painting.to(device), recipe.style_layers).items():
                 rows[layer].append(gram_matrix(features)[0])
     return {layer: torch.stack([torch.zeros_like(grams[0]), *grams]) for layer, grams in rows.items()}
+
+
+def hue_range_of(recipe: Recipe, style: StyleRecipe) -> float:
+    """Variance of the painting's hues: what is a blot in red chalk is a stroke in Matisse."""
+    painting = load_style_image(recipe.path(recipe.style_folder) / style.image, recipe.size_of(style))
+    return float(hues(painting).var(1, correction=0).mean()) + LEAST_HUE_RANGE
 
 
 def measure_baselines(

@@ -13,10 +13,11 @@ from livestyle.training.losses import (
     content_distance,
     gram_matrix,
     grid_excess,
+    hues,
     out_of_range,
     style_distance,
     total_variation,
-    unexplained_colour,
+    unexplained_hues,
 )
 
 # Two channels of two pixels: F Fᵀ / 2 by hand.
@@ -156,13 +157,20 @@ def test_a_flat_picture_has_no_grid_and_a_finite_gradient() -> None:
     assert torch.isfinite(image.grad).all()
 
 
-def test_colours_that_follow_the_photos_are_explained_and_a_patch_of_its_own_is_not() -> None:
+def test_hues_that_follow_the_photos_are_explained_and_a_patch_of_its_own_is_not() -> None:
     photo = soft(128)
     recoloured = 0.2 + 0.5 * photo.flip(1) + 0.3 * photo.square()
     # Not quite nothing: the mean of squares in a patch is not the square of the mean.
-    assert unexplained_colour(recoloured, photo).item() < 1e-4
+    assert unexplained_hues(recoloured, photo).item() < 1e-4
     patched = recoloured.clone()
     patched[:, 0, 32:64, 32:64] += 0.4  # 4 of 64 patches, in one channel of three
-    # All of the patch but what seven basis colours can take up by chance of 64 places.
-    worth = 0.4**2 * 4 / 64 / 3
-    assert 0.6 * worth < unexplained_colour(patched, photo).item() < worth
+    # Without its mean over the channels that is 0.267, -0.133 and -0.133 in these patches.
+    worth = (0.267**2 + 2 * 0.133**2) / 3 * 4 / 64
+    # All of it but what seven basis colours can take up by chance of 64 places.
+    assert 0.6 * worth < unexplained_hues(patched, photo).item() < worth + 1e-4
+
+
+def test_brightness_has_no_hue() -> None:
+    photo = soft(128)
+    brighter = photo + soft(128, seed=9).mean(1, keepdim=True)
+    torch.testing.assert_close(hues(brighter), hues(photo), atol=1e-6, rtol=0)
