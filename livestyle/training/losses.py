@@ -99,15 +99,15 @@ def unexplained_hues(image: Tensor, photo: Tensor) -> Tensor:
 
         Y - X (XᵀX + 0.001)⁻¹ XᵀY,   X: 1, p and p² of the photo's patches, Y: the hues of the picture's
 
-    A painting has its own hues, but gives the same ones to the same: olive in the middle of a cheek is explained
-    by nothing. Both are averaged over 16 x 16 pixels first. Shapes: (B, 3, H, W) twice -> (B,).
+    A painting has its own hues, but gives the same ones to the same: nothing explains olive on half a cheek.
+    Both are averaged over 16 x 16 pixels first. Shapes: (B, 3, H, W) twice -> (B,).
     """
     patches = F.avg_pool2d(photo, COLOUR_PATCH).flatten(2).transpose(1, 2)  # (B, N, 3)
     basis = torch.cat([torch.ones_like(patches[..., :1]), patches, patches.square()], dim=2)  # (B, N, 7)
     n = basis.shape[1]
     inner = basis.transpose(1, 2) @ basis / n + 1e-3 * torch.eye(7, device=photo.device)
     found = hues(image)
-    explained = basis @ torch.linalg.solve(inner, basis.transpose(1, 2) @ found / n)
+    explained: Tensor = basis @ torch.linalg.solve(inner, basis.transpose(1, 2) @ found / n)
     return (found - explained).square().mean((1, 2))
 
 
