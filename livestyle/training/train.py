@@ -29,11 +29,11 @@ from livestyle.training.recipe import Recipe, StyleRecipe
 from livestyle.training.state import TrainState
 
 WARM_UP = 0.05  # of the steps, before the cosine
-AVERAGE_DECAY = 0.999  # of the weights that are exported
+AVERAGE_DECAY = 0.995  # of the weights that are exported
 FRACTION_DECAY = 0.95  # of the fractions that are shown and steered by
 STEER_EVERY, STEER_BY, STEER_LIMIT = 25, 1.05, 2.0
 BASELINE_BATCHES = 8
-RANGE_WEIGHT = 200.0  # keeps colours from being clipped: clipped rows of pixels show as a grid
+RANGE_WEIGHT = 3000.0  # keeps colours from being clipped: clipped rows of pixels show as a grid
 LEAST_HUE_RANGE = 1e-3  # of an engraving, which has no hue
 BLEND_SHARE = 0.5  # of the identity samples are a blend of "original" and a style
 
