@@ -27,7 +27,7 @@ from livestyle.timing import FpsMeter
 
 _log = logging.getLogger(__name__)
 
-_POLL = 0.005  # seconds between looks at the keys
+_POLL = 0.010  # seconds between looks at the keys
 _REDRAW = 0.25  # seconds between pictures while no new one comes: the words on them still change
 _MESSAGE = 3.0  # seconds that a message stays
 _DELAYS = 20_000  # kept for the report: ten minutes at 30 fps

@@ -83,6 +83,12 @@ class Take:
         with self._lock:
             return tuple(self._cues)
 
+    @property
+    def unplayed(self) -> int:
+        """Cues later than every frame that was asked for."""
+        with self._lock:
+            return len(self._cues) - self._applied
+
     def at(self, timestamp: float) -> Look:
         """Seconds on the clock of the frames -> how the frame of that time looks."""
         with self._lock:

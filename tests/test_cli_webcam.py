@@ -88,6 +88,7 @@ def test_a_take_by_hand_changes_the_style_on_the_way(
         (["--camera", "missing.mp4"], "there is no camera or file missing.mp4", 1),
         (["--size", "big"], "is no size", 2),
         (["--save-take", "missing/take.json"], "there is no folder", 1),
+        (["--folder", "missing"], "there is no folder missing", 1),
         (["--no-window", "--record", "show.txt", "--camera", "FILM"], "its name must end in", 1),
         (["--no-window", "--record", "missing/show.mp4", "--camera", "FILM"], "there is no folder", 1),
         (["--no-window", "--record", "FILM", "--camera", "FILM", "--overwrite"], "is the film that plays", 1),

@@ -128,3 +128,11 @@ def test_a_film_is_followed_from_its_first_frame_or_from_where_it_was_cut(first:
     look_at = take.following(start)
     seen = [look_at(first + n / 2).style_mix.tolist() == [0, 0, 1] for n in range(6)]
     assert seen.index(True) == (2.0 - start) * 2
+
+
+def test_cues_beyond_the_last_frame_are_counted() -> None:
+    take = Take([Cue(0.0, FIRST), Cue(1.0, SECOND), Cue(5.0, FIRST), Cue(6.0, SECOND)])
+    take.at(0.5)
+    assert take.unplayed == 3
+    take.at(2.0)
+    assert take.unplayed == 2

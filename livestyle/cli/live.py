@@ -73,8 +73,10 @@ def webcam(
 
     if save_take is not None:
         WholeFile(save_take, overwrite)  # refused now, not after the show
-    if not (window or record or virtual_camera):
+    if not (window or record or virtual_camera or save_take or seconds):
         raise SinkError("with --no-window nobody would see it; add --record FILE or --virtual-camera")
+    if not folder.is_dir():
+        raise SinkError(f"there is no folder {folder} for snapshots and recordings; make it first")
     if record is not None and record == Path(camera):
         raise SinkError(f"{record} is the film that plays; give the recording another name")
     wanted = _size(size)

@@ -76,6 +76,8 @@ def video(
                 sink.write(frame)
                 count += 1
             frames.refuse_cut_off(count)
+    if take is not None and played.unplayed:
+        say(f"{_counted(played.unplayed, 'cue')} of the take came after the end of {source}")
     seconds = time.perf_counter() - began
     if as_json:
         result = {
