@@ -93,7 +93,7 @@ def test_a_folder_that_was_begun_goes_on(
         ("holiday/a.png out.heic", "must end in one of .png"),
         ("holiday/a.png holiday/b.jpg", "--overwrite replaces it"),
         ("holiday/a.png holiday/a.png", "painted over itself"),
-        ("holiday/broken.png out.png", "broken.png is not a picture"),
+        ("holiday/broken.png out.png", "broken.png is no PNG"),
         ("holiday holiday", "painted over itself"),
         ("holiday/more out", "no pictures in the folder"),
         ("holiday/a.png holiday/b.jpg out --style 99", "there is no style 99"),
