@@ -22,6 +22,7 @@ def native_stderr_silenced() -> Iterator[None]:
     except OSError:  # no terminal at all, as under pythonw
         yield
         return
+    # A signal may raise anywhere in here: whatever happens, the terminal comes back.
     try:
         _flush()
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -29,13 +30,13 @@ def native_stderr_silenced() -> Iterator[None]:
             os.dup2(nowhere, _STDERR)
         finally:
             os.close(nowhere)
-        try:
-            yield
-        finally:
-            _flush()
-            os.dup2(kept, _STDERR)
+        yield
     finally:
-        os.close(kept)
+        try:
+            _flush()
+        finally:
+            os.dup2(kept, _STDERR)
+            os.close(kept)
 
 
 def _flush() -> None:
