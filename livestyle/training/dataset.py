@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 # The short side of a photo is scaled to crop * U(1, this) before the crop is cut.
-LARGEST_SCALE = 1.8
+LARGEST_SCALE = 2.5
 MAX_TRIES = 100
 
 

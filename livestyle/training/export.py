@@ -80,7 +80,7 @@ def export_onnx(
 
 def compare(network: TransformNet, path: Path, photos: Sequence[Image]) -> Comparison:
     """Run every photo in one style (they take turns) through torch and through the file."""
-    engine = open_engine(path, "cpu")
+    engine = open_engine(path, "onnx-cpu")  # float32, as torch
     graph = FrameGraph(network)
     differences = []
     for i, photo in enumerate(photos):

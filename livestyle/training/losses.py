@@ -6,11 +6,13 @@ Every loss is a fraction of what was there at the start: 0 is perfect, 1 is "not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from livestyle.training.motion import Later, grey
 
 Features = Mapping[str, Tensor]
 
@@ -61,54 +63,65 @@ def out_of_range(image: Tensor) -> Tensor:
     return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
 
 
-def channel_correlation(feature_maps: Iterable[Tensor]) -> Tensor:
-    """Mean squared correlation of two channels over the pixels, over all pairs and maps, an image each.
+def instability(later: Tensor, moved: Tensor, seen: Later) -> Tensor:
+    """Mean absolute difference of the painting of a moment later to the painting moved along, an image each.
 
-        rho_ij = mean over pixels of z_i z_j,   z = (F - mu) / sigma
+        mean over what is inside of |T(x') - warp(T(x)) - brighter|
 
-    0: every channel says something of its own. Near 1: all say the same. Residual blocks of instance norms
-    slide into that: they part the picture into two regions, and the smaller one is painted as a flat blob of
-    one colour in every style. Bardes et al. 2022 (arXiv:2105.04906) punish covariances over a batch alike.
-    Shapes: each (B, C, H, W), C of 2 or more -> (B,).
+    Wang et al. 2020 (arXiv:2005.03136), with the tolerance for light of Gao et al. 2018 (ReCoNet,
+    arXiv:1807.01197): where the scene grew brighter, the painting may. Noise it has to ignore.
+    Shapes: later = T(x') and moved = warp(T(x)), (B, 3, H, W) -> (B,).
     """
-    means = []
-    for maps in feature_maps:
-        f = maps.float().flatten(2)  # (B, C, HW)
-        f = f - f.mean(2, keepdim=True)
-        z = f / (f.square().mean(2, keepdim=True) + 1e-4).sqrt()
-        rho = z @ z.transpose(1, 2) / f.shape[2]  # (B, C, C)
-        squares = rho.square().sum((1, 2)) - rho.diagonal(dim1=1, dim2=2).square().sum(1)
-        means.append(squares / (f.shape[1] * (f.shape[1] - 1)))
-    return torch.stack(means).mean(0)
+    difference = (later - moved - seen.brighter).abs().mean(1, keepdim=True) * seen.inside
+    return difference.sum((1, 2, 3)) / seen.inside.sum((1, 2, 3)).clamp(min=1)
 
 
 COLOUR_PATCH = 16  # pixels: wider than a stroke, narrower than a face
 
 
-def hues(image: Tensor) -> Tensor:
-    """Colour without brightness, a row per patch: channels minus their mean.
+def patch_colours(image: Tensor) -> Tensor:
+    """Mean colours of 16 x 16 pixels, a row per patch. Shapes: (B, 3, H, W) -> (B, N, 3)."""
+    return F.avg_pool2d(image, COLOUR_PATCH).flatten(2).transpose(1, 2)
 
-    Shapes: (B, 3, H, W) -> (B, N, 3).
+
+def unexplained_colours(image: Tensor, photo: Tensor) -> Tensor:
+    """Mean squared part of a picture's patch colours that the photo's do not explain, one number per image.
+
+        Y - X (XᵀX + 0.001)⁻¹ XᵀY,   X: 1, p and p² of the photo's patches, Y: the picture's patches
+
+    A painting has its own colours, but gives the same ones to the same: nothing explains olive on half a
+    cheek. Shapes: (B, 3, H, W) twice -> (B,).
     """
-    patches = F.avg_pool2d(image, COLOUR_PATCH).flatten(2).transpose(1, 2)
-    return patches - patches.mean(2, keepdim=True)
-
-
-def unexplained_hues(image: Tensor, photo: Tensor) -> Tensor:
-    """Mean squared part of a picture's hues that the photo's colours do not explain, one number per image.
-
-        Y - X (XᵀX + 0.001)⁻¹ XᵀY,   X: 1, p and p² of the photo's patches, Y: the hues of the picture's
-
-    A painting has its own hues, but gives the same ones to the same: nothing explains olive on half a cheek.
-    Both are averaged over 16 x 16 pixels first. Shapes: (B, 3, H, W) twice -> (B,).
-    """
-    patches = F.avg_pool2d(photo, COLOUR_PATCH).flatten(2).transpose(1, 2)  # (B, N, 3)
+    patches = patch_colours(photo)
     basis = torch.cat([torch.ones_like(patches[..., :1]), patches, patches.square()], dim=2)  # (B, N, 7)
     n = basis.shape[1]
     inner = basis.transpose(1, 2) @ basis / n + 1e-3 * torch.eye(7, device=photo.device)
-    found = hues(image)
+    found = patch_colours(image)
     explained: Tensor = basis @ torch.linalg.solve(inner, basis.transpose(1, 2) @ found / n)
     return (found - explained).square().mean((1, 2))
+
+
+COARSE, ALIKE = 8, 0.04  # pixels; a difference of the photo that counts as none, [0, 1]
+
+
+def foreign_edges(image: Tensor, photo: Tensor) -> Tensor:
+    """Mean squared steps of a picture where the photo has none, seen coarsely, one number per image.
+
+        sum over steps d of 1 and 2 cells, down and right, of mean exp(-(d p)² / 0.04²) (d y)²
+
+    p, y: photo and picture, averaged over cells of 8 x 8 pixels. Strokes average out; the border of a patch
+    does not. Shapes: (B, 3, H, W) twice -> (B,).
+    """
+    y, p = F.avg_pool2d(image, COARSE), F.avg_pool2d(photo, COARSE)
+    total = torch.zeros(image.shape[0], device=image.device)
+    for cells in (1, 2):
+        for dim in (2, 3):
+            n = y.shape[dim] - cells
+            step_y = y.narrow(dim, cells, n) - y.narrow(dim, 0, n)
+            step_p = p.narrow(dim, cells, n) - p.narrow(dim, 0, n)
+            alike = torch.exp(-step_p.square().sum(1, keepdim=True) / ALIKE**2)
+            total = total + (alike * step_y.square()).mean((1, 2, 3))
+    return total
 
 
 # Periods in pixels at which upsampling by 2, 4 and 8 repeats itself.
@@ -124,16 +137,16 @@ def grid_excess(image: Tensor) -> Tensor:
     repeating one tile has a peak there and no photo or painting does. Grey is brightness as eyes weigh it
     (ITU-R BT.601): from the plain mean, networks hide the grid in colours. Shapes: (B, 3, H, W) -> (B,).
     """
-    grey = torch.einsum("bchw,c->bhw", image, image.new_tensor([0.299, 0.587, 0.114]))
-    return _line_excess(grey) + _line_excess(grey.transpose(1, 2))
+    brightness = grey(image)[:, 0]
+    return _line_excess(brightness) + _line_excess(brightness.transpose(1, 2))
 
 
-def _line_excess(grey: Tensor) -> Tensor:
-    length = (grey.shape[2] - 1) // 8 * 8  # so that every period falls on a bin
-    lines = grey.diff(dim=2)[:, :, :length]
-    window = torch.hann_window(length, periodic=True, device=grey.device)
+def _line_excess(brightness: Tensor) -> Tensor:
+    length = (brightness.shape[2] - 1) // 8 * 8  # so that every period falls on a bin
+    lines = brightness.diff(dim=2)[:, :, :length]
+    window = torch.hann_window(length, periodic=True, device=brightness.device)
     power = torch.fft.rfft(lines * window).abs().square().mean(1)  # (B, length / 2 + 1)
-    total = torch.zeros(grey.shape[0], device=grey.device)
+    total = torch.zeros(brightness.shape[0], device=brightness.device)
     for period in GRID_PERIODS:
         k = length // period
         # Hann leaks into the bins next to a peak, so the neighbourhood starts three bins away.

@@ -58,8 +58,8 @@ class Recipe:
     batch: int = 4
     crop: int = 224  # pixels; a multiple of 8
     style_size: int = 256  # short side of the painting in pixels: smaller means finer strokes
-    learning_rate: float = 3e-3
-    style_learning_rate: float = 1e-2  # of gamma, beta and gates: each sees only its own style's samples
+    learning_rate: float = 2e-3
+    style_learning_rate: float = 8e-3  # of gamma, beta and gates: each sees only its own style's samples
     seed: int = 0
 
     pooling: Pooling = "max"
@@ -70,8 +70,8 @@ class Recipe:
     style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
     tv_weight: float = 0.1
     grid_weight: float = 0.05
-    hue_weight: float = 5.0  # keeps patches of colour away that the photo does not explain
-    correlation_weight: float = 3.0  # keeps blobs of one colour away
+    colour_weight: float = 15.0  # keeps patches of colour, and their borders, away that the photo lacks
+    stability_weight: float = 60.0  # of holding still while the scene moves or the sensor is noisy; 0: off
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
 
@@ -215,8 +215,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "style_target": (0, 1),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
-    "hue_weight": (0, 1e6),
-    "correlation_weight": (0, 1e6),
+    "colour_weight": (0, 1e6),
+    "stability_weight": (0, 1e6),
     "identity_weight": (0, 1e6),
     "identity_share": (0, 0.9),
 }

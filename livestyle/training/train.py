@@ -15,16 +15,18 @@ from livestyle.errors import RecipeError
 from livestyle.training.dataset import ContentImages, load_style_image, to_tensor
 from livestyle.training.features import LossNetwork, open_loss_network
 from livestyle.training.losses import (
-    channel_correlation,
     content_distance,
+    foreign_edges,
     gram_matrix,
     grid_excess,
-    hues,
+    instability,
     out_of_range,
+    patch_colours,
     style_distance,
     total_variation,
-    unexplained_hues,
+    unexplained_colours,
 )
+from livestyle.training.motion import moment_later, warp
 from livestyle.training.recipe import Recipe, StyleRecipe
 from livestyle.training.state import TrainState
 
@@ -33,8 +35,11 @@ AVERAGE_DECAY = 0.995  # of the weights that are exported
 FRACTION_DECAY = 0.95  # of the fractions that are shown and steered by
 STEER_EVERY, STEER_BY, STEER_LIMIT = 25, 1.05, 2.0
 BASELINE_BATCHES = 8
-RANGE_WEIGHT = 3000.0  # keeps colours from being clipped: clipped rows of pixels show as a grid
-LEAST_HUE_RANGE = 1e-3  # of an engraving, which has no hue
+# Keeps colours from being clipped: clipped rows of pixels show as a grid. Ten times as much drowns all else
+# in the first hundred steps, and the network forgets the photo for good.
+RANGE_WEIGHT = 300.0
+LEAST_COLOUR_RANGE = 1e-3  # of a painting of one colour
+STABLE_FROM, STABLE_TO = 0.25, 0.5  # of the steps: the stability loss grows from nothing to its weight
 BLEND_SHARE = 0.5  # of the identity samples are a blend of "original" and a style
 
 
@@ -66,7 +71,7 @@ def train(state: TrainState, *, workers: int = 0) -> Iterator[TrainStep]:
     )
     grams = style_grams(recipe, loss_network, device)
     baselines = measure_baselines(recipe, loss_network, photos, grams)
-    hue_range = torch.tensor([1.0, *(hue_range_of(recipe, style) for style in recipe.styles)])
+    colour_range = torch.tensor([1.0, *(colour_range_of(recipe, style) for style in recipe.styles)])
     loader = DataLoader(
         photos, batch_size=None, sampler=_Steps(state.step, recipe.steps), num_workers=workers
     )
@@ -75,7 +80,7 @@ def train(state: TrainState, *, workers: int = 0) -> Iterator[TrainStep]:
             state.optimizer.param_groups, (recipe.learning_rate, recipe.style_learning_rate), strict=True
         ):
             group["lr"] = peak * schedule(state.step / recipe.steps)
-        loss = _step(state, to_tensor(batch.to(device)), loss_network, grams, baselines, hue_range)
+        loss = _step(state, to_tensor(batch.to(device)), loss_network, grams, baselines, colour_range)
         state.step += 1
         yield TrainStep(
             step=state.step,
@@ -92,7 +97,7 @@ def _step(
     loss_network: LossNetwork,
     grams: dict[str, Tensor],
     baselines: tuple[Tensor, Tensor],
-    hue_range: Tensor,
+    colour_range: Tensor,
 ) -> float:
     recipe, device = state.recipe, state.device
     style_baseline, content_baseline = baselines
@@ -109,10 +114,13 @@ def _step(
         with torch.no_grad():
             wanted = layers if blended else {recipe.content_layer}
             photo_features = loss_network(photo, wanted)
-        stylized, feature_maps = state.network.trace(photo, mix.to(device))
-        stylized = stylized.float()
+        stylized = state.network(photo, mix.to(device)).float()
         seen = clipped(stylized)
         features = loss_network(seen, layers)
+        stability_weight = recipe.stability_weight * ramp(state.step / recipe.steps)
+        if stability_weight:
+            later = moment_later(photo, torch.Generator().manual_seed(recipe.seed * 15485863 + state.step))
+            later_painted = clipped(state.network(later.image, mix.to(device)).float())
     targets = {layer: grams[layer][labels] for layer in recipe.style_layers}
     if blended:  # half the strength asks for a Gram matrix half way from the photo's
         for layer in targets:
@@ -128,12 +136,14 @@ def _step(
         + recipe.content_weight * content
         + recipe.tv_weight * total_variation(seen)
         + recipe.grid_weight * grid_excess(seen)
-        + recipe.hue_weight * unexplained_hues(seen, photo) / hue_range[labels].to(device)
+        + recipe.colour_weight
+        * (unexplained_colours(seen, photo) + foreign_edges(seen, photo))
+        / colour_range[labels].to(device)
     )
     total = total + (1 - painted) * recipe.identity_weight * difference
     total = total + RANGE_WEIGHT * out_of_range(stylized)
-    if feature_maps:  # a network may have no residual blocks
-        total = total + recipe.correlation_weight * channel_correlation(feature_maps)
+    if stability_weight:
+        total = total + stability_weight * instability(later_painted, warp(seen, later.grid), later)
     loss = total.mean()
     if not torch.isfinite(loss):
         raise RecipeError(
@@ -184,6 +194,11 @@ def schedule(progress: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
+def ramp(progress: float) -> float:
+    """Share of the stability loss's weight: what cannot paint yet would hold still by painting nothing."""
+    return min(max((progress - STABLE_FROM) / (STABLE_TO - STABLE_FROM), 0.0), 1.0)
+
+
 def style_grams(recipe: Recipe, loss_network: LossNetwork, device: torch.device) -> dict[str, Tensor]:
     """The paintings' Gram matrices: {layer: (1 + n, C, C)}, row 0 (original) zero and never used."""
     rows: dict[str, list[Tensor]] = {layer: [] for layer in recipe.style_layers}
@@ -195,10 +210,10 @@ def style_grams(recipe: Recipe, loss_network: LossNetwork, device: torch.device)
     return {layer: torch.stack([torch.zeros_like(grams[0]), *grams]) for layer, grams in rows.items()}
 
 
-def hue_range_of(recipe: Recipe, style: StyleRecipe) -> float:
-    """Variance of the painting's hues: what is a blot in red chalk is a stroke in Matisse."""
+def colour_range_of(recipe: Recipe, style: StyleRecipe) -> float:
+    """Variance of the painting's patch colours: what is a blot in red chalk is a stroke in Matisse."""
     painting = load_style_image(recipe.path(recipe.style_folder) / style.image, recipe.size_of(style))
-    return float(hues(painting).var(1, correction=0).mean()) + LEAST_HUE_RANGE
+    return float(patch_colours(painting).var(1, correction=0).mean()) + LEAST_COLOUR_RANGE
 
 
 def measure_baselines(

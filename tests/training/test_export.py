@@ -60,7 +60,7 @@ def models(networks: dict[Stem, TransformNet], tmp_path_factory: pytest.TempPath
 def test_the_graph_is_the_network_at_any_size(
     stem: Stem, networks: dict[Stem, TransformNet], models: dict[Stem, Path]
 ) -> None:
-    network, engine = networks[stem], open_engine(models[stem], "cpu", threads=1)
+    network, engine = networks[stem], open_engine(models[stem], "onnx-cpu", threads=1)
     multiple, random = network.size_multiple, np.random.default_rng(0)
     mixes = [*np.eye(N_STYLES), [0.25, 0.25, 0.25, 0.25], [-0.5, 1.5, 0, 0], [0.3, 0.7, 0, 0]]
     sizes = [(4, 4), (5, 7), (7, 5), (9, 11), (13, 4), (8, 8), (23, 17)]

@@ -9,15 +9,14 @@ from tiny_runs import noise_picture
 from torch import Tensor
 
 from livestyle.training.losses import (
-    channel_correlation,
     content_distance,
+    foreign_edges,
     gram_matrix,
     grid_excess,
-    hues,
     out_of_range,
     style_distance,
     total_variation,
-    unexplained_hues,
+    unexplained_colours,
 )
 
 # Two channels of two pixels: F Fᵀ / 2 by hand.
@@ -90,19 +89,6 @@ def test_out_of_range_is_the_mean_squared_excess() -> None:
     torch.testing.assert_close(out_of_range(image), torch.tensor([(0.25 + 0 + 0.25 + 0) / 4]))
 
 
-def test_channels_that_say_the_same_are_correlated_whatever_their_scale_and_sign() -> None:
-    rows = torch.tensor([1.0, -1.0]).reshape(1, 2, 1).expand(1, 2, 2)
-    columns = rows.transpose(1, 2)
-    apart = torch.cat([rows, columns, rows * columns])[None]  # three signs patterns, all orthogonal
-    together = torch.cat([rows, -5 * rows + 7, columns])[None]  # one pair of three says the same
-    found = channel_correlation([torch.cat([apart, together]), torch.cat([apart, together])])
-    torch.testing.assert_close(found, torch.tensor([0.0, 1 / 3]), atol=1e-3, rtol=0)
-
-
-def test_flat_channels_are_correlated_with_nothing() -> None:
-    assert float(channel_correlation([torch.ones(1, 4, 3, 3)])) == 0
-
-
 def soft(size: int, seed: int = 0) -> Tensor:
     """Blobs with a little noise, as photos have. (1, 3, size, size), [0, 1]."""
     noise = np.random.default_rng(seed).normal(0, 3, (size, size, 3))
@@ -157,20 +143,31 @@ def test_a_flat_picture_has_no_grid_and_a_finite_gradient() -> None:
     assert torch.isfinite(image.grad).all()
 
 
-def test_hues_that_follow_the_photos_are_explained_and_a_patch_of_its_own_is_not() -> None:
+def test_colours_that_follow_the_photos_are_explained_and_a_patch_of_its_own_is_not() -> None:
     photo = soft(128)
     recoloured = 0.2 + 0.5 * photo.flip(1) + 0.3 * photo.square()
     # Not quite nothing: the mean of squares in a patch is not the square of the mean.
-    assert unexplained_hues(recoloured, photo).item() < 1e-4
-    patched = recoloured.clone()
-    patched[:, 0, 32:64, 32:64] += 0.4  # 4 of 64 patches, in one channel of three
-    # Without its mean over the channels that is 0.267, -0.133 and -0.133 in these patches.
-    worth = (0.267**2 + 2 * 0.133**2) / 3 * 4 / 64
-    # All of it but what seven basis colours can take up by chance of 64 places.
-    assert 0.6 * worth < unexplained_hues(patched, photo).item() < worth + 1e-4
+    assert unexplained_colours(recoloured, photo).item() < 1e-4
+    for change in ((0.4, 0.0, 0.0), (0.3, 0.3, 0.3)):  # another hue, and the same one brighter
+        patched = recoloured.clone()
+        patched[:, :, 32:64, 32:64] += torch.tensor(change)[:, None, None]  # 4 of 64 patches
+        worth = sum(each**2 for each in change) / 3 * 4 / 64
+        # All of it but what seven basis colours can take up by chance of 64 places.
+        assert 0.6 * worth < unexplained_colours(patched, photo).item() < worth + 1e-4
 
 
-def test_brightness_has_no_hue() -> None:
-    photo = soft(128)
-    brighter = photo + soft(128, seed=9).mean(1, keepdim=True)
-    torch.testing.assert_close(hues(brighter), hues(photo), atol=1e-6, rtol=0)
+def test_the_border_of_a_patch_is_foreign_and_an_edge_of_the_photo_is_not() -> None:
+    photo = torch.full((1, 3, 128, 128), 0.5)
+    patched = photo.clone()
+    patched[..., 32:96, 32:96] += 0.2
+    # Down and right, two sides of 8 cells each: so many steps of one cell cross a border, of two twice as many.
+    one, two = 2 * 16 / (15 * 16), 2 * 32 / (14 * 16)
+    assert foreign_edges(patched, photo).item() == pytest.approx(0.2**2 * (one + two), rel=0.01)
+    assert foreign_edges(patched, patched).item() < 1e-6
+    assert foreign_edges(photo, patched).item() == 0
+
+
+def test_strokes_are_no_foreign_edges() -> None:
+    photo = torch.full((1, 3, 128, 128), 0.5)
+    strokes = photo + 0.2 * (torch.arange(128) % 8 < 4)
+    assert foreign_edges(strokes, photo).item() < 1e-6

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from livestyle.training.dataset import to_image, to_tensor
 from livestyle.training.network import (
+    LARGEST_Z,
     ConditionalInstanceNorm,
     ConvBlock,
     ResidualBlock,
@@ -59,10 +60,18 @@ def test_a_batch_gives_every_image_its_own_style_and_statistics() -> None:
         [sum(m * (1 + s) for s, m in enumerate(row)) + torch.tensor([0, 10]) for row in mix64]
     )
     beta = torch.stack([sum(m * s for s, m in enumerate(row)) - torch.tensor([0, 1]) for row in mix64])
-    expected = gamma[:, :, None, None] * centred / sigma + beta[:, :, None, None]
+    z = (centred / sigma).clamp(-LARGEST_Z, LARGEST_Z)
+    expected = gamma[:, :, None, None] * z + beta[:, :, None, None]
     torch.testing.assert_close(together.double(), expected, rtol=1e-4, atol=1e-4)
-    for i in range(3):  # one image takes another path
+    for i in range(3):  # nor does it matter who else is in the batch
         torch.testing.assert_close(norm(x[i : i + 1], mix[i : i + 1]), together[i : i + 1])
+
+
+def test_a_spot_that_outshines_the_picture_is_cut_down() -> None:
+    norm, x = norm_with_rows(), torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(5))
+    x[0, :, 7, 7] = 100.0  # 16 sigma: what the droplets of instance norm are
+    y = norm(x, one_hot(1))
+    assert y[0, :, 7, 7].tolist() == [LARGEST_Z * gamma + beta for gamma, beta in ((2, 1), (12, 0))]
 
 
 def test_a_fractional_mix_blends_rows() -> None:
@@ -80,7 +89,7 @@ def test_cin_of_one_style_is_instance_norm_with_affine_parameters() -> None:
         cin.beta.copy_(torch.randn(1, 4, generator=random))
         plain.weight.copy_(cin.gamma[0])
         plain.bias.copy_(cin.beta[0])
-    x = torch.randn(3, 4, 9, 5, generator=random)
+    x = torch.rand(3, 4, 9, 5, generator=random)  # nothing beyond 3 sigma
     torch.testing.assert_close(cin(x, torch.ones(3, 1)), plain(x))
 
 

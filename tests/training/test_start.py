@@ -45,7 +45,7 @@ def test_the_shipped_model_is_read_back_as_the_network_that_it_is() -> None:
     with torch.no_grad():
         tensor = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
         expected = 255 * network(tensor, torch.from_numpy(mix)[None])[0].permute(1, 2, 0).numpy()
-    difference = np.abs(open_stylizer("painters", "cpu")(image, mix) - expected.clip(0, 255))
+    difference = np.abs(open_stylizer("painters", "onnx-cpu")(image, mix) - expected.clip(0, 255))
     assert difference.max() <= 1
 
 
