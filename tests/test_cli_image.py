@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 from pathlib import Path
 
@@ -31,10 +32,15 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def is_painting(stderr: str) -> bool:
+    """Whether the only line names the device; which engine runs depends on the machine."""
+    return re.fullmatch(r"painting on [^\n]*CPU[^\n]*\n?", stderr) is not None
+
+
 def test_one_picture_to_a_file(run: Run, photo: Path, tiny_model_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     status, stdout, stderr = run("image", photo, out, "--model", tiny_model_path, "--style", "0:0.5,1:0.5")
-    assert (status, stdout, stderr) == (0, f"{out}\n", "painting on CPU\n")
+    assert (status, stdout, is_painting(stderr)) == (0, f"{out}\n", True)
     expected = tiny_stylized(read_picture(photo)[0], np.array([0.5, 0.5, 0], np.float32))
     assert np.abs(read_picture(out)[0].astype(int) - expected).max() <= 1
 
@@ -46,10 +52,9 @@ def test_a_folder_keeps_its_names_and_survives_a_broken_picture(
     status, stdout, stderr = run("image", holiday, out, "--model", tiny_model_path, "--style", "1")
     assert (status, stdout) == (1, f"2 pictures in {out}, 1 failed\n")
     assert is_one_error(stderr)
-    assert stderr.splitlines()[:2] == [
-        "skipped 1 file that is no picture livestyle reads (.heic), and 1 folder",
-        "painting on CPU",
-    ]
+    skipped, painting = stderr.splitlines()[:2]
+    assert skipped == "skipped 1 file that is no picture livestyle reads (.heic), and 1 folder"
+    assert is_painting(painting)
     assert "broken.png" in stderr.splitlines()[2]
     assert names_in(out) == ["a.png", "b.jpg"]
     assert read_picture(out / "a.png")[0].shape == (33, 47, 3)
@@ -75,7 +80,9 @@ def test_a_folder_that_was_begun_goes_on(
 
     status, stdout, _ = run(*command, "--skip-existing", "--json")
     kept = [str(out / "a.png"), str(out / "b.jpg")]
-    assert (status, json.loads(stdout)) == (0, {"painted": [], "failed": [], "kept": kept, "device": "CPU"})
+    told = json.loads(stdout)
+    assert (status, "CPU" in told.pop("device")) == (0, True)
+    assert told == {"painted": [], "failed": [], "kept": kept}
     status, stdout, _ = run(*command, "--overwrite")
     assert (status, stdout) == (0, f"2 pictures in {out}\n")
     assert read_picture(out / "a.png")[0].shape == (33, 47, 3)
@@ -141,7 +148,7 @@ def test_a_folder_that_nobody_may_make_is_one_line(
 def test_the_sheet_shows_every_style(run: Run, photo: Path, tiny_model_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
     status, stdout, stderr = run("styles", "--model", tiny_model_path, "--sheet", photo, out)
-    assert (status, stdout, stderr) == (0, f"{out}\n", "painting on CPU\n")
+    assert (status, stdout, is_painting(stderr)) == (0, f"{out}\n", True)
     sheet, _ = read_picture(out)
     tiles = 3 * 360 * 504  # 40x56 at a height of 360
     assert tiles < sheet.shape[0] * sheet.shape[1] < 2.1 * tiles

@@ -32,6 +32,12 @@ def test_import_livestyle_stays_light(module: str) -> None:
     assert _loads(module, f"import livestyle, {module}")  # the line above can fail
 
 
+def test_import_livestyle_leaves_openvino_alone() -> None:
+    assert not _loads("openvino", "import livestyle.cli.app")
+    # A plain import of it sends usage data, so a stand-in shows that the line above can fail.
+    assert _loads("openvino", "import sys; sys.modules['openvino'] = sys")
+
+
 def test_cv2_is_loaded_before_av() -> None:
     # with av first, a window of cv2 hangs for ever on Linux
     order = "import livestyle.video_source, sys; assert 'cv2' in sys.modules; assert 'av' not in sys.modules"

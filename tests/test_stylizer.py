@@ -19,7 +19,7 @@ def picture(height: int, width: int) -> Any:
 
 @pytest.fixture(scope="module")
 def stylizer(tiny_model_path: Path) -> Stylizer:
-    return open_stylizer(tiny_model_path, "cpu", threads=1)
+    return open_stylizer(tiny_model_path, "onnx-cpu", threads=1)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_network_that_changes_the_size_is_refused() -> None:
 
 def test_a_stylizer_knows_its_model_and_its_device(stylizer: Stylizer) -> None:
     assert stylizer.manifest == tiny_manifest()
-    assert stylizer.engine.name == "CPU"
+    assert stylizer.engine.name == "ONNX Runtime CPU"
 
 
 def test_a_model_that_does_not_exist_is_a_model_error() -> None:

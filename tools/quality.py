@@ -228,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sheets", type=int, default=6, help="how many sheets (6)")
     parser.add_argument("--limit", type=int, help="measure only so many photos")
     parser.add_argument("--write-manifest", action="store_true")
-    parser.add_argument("--device", default="cpu", help="where the model paints (cpu)")
+    parser.add_argument("--device", default="onnx-cpu", help="where the model paints (onnx-cpu, in float32)")
     parser.add_argument("--threads", type=int, help="CPU threads")
     options = parser.parse_args(arguments)
     if options.write_manifest and options.limit:

@@ -1,0 +1,141 @@
+"""ONNX Runtime's execution providers, and why one cannot run here, found without noise."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from livestyle.engines.contract import Device, reason_of
+from livestyle.errors import DeviceError
+from livestyle.silence import native_stderr_silenced
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An ONNX Runtime execution provider. platform: the only sys.platform that has it."""
+
+    name: str
+    key: str
+    options: dict[str, str] = field(default_factory=dict)
+    platform: str | None = None
+
+
+PROVIDERS = {
+    Device.ONNX_CPU: Provider("ONNX Runtime CPU", "CPUExecutionProvider"),
+    Device.CUDA: Provider(
+        "CUDA",
+        "CUDAExecutionProvider",
+        # A stream keeps its frame size, so the slow first search for the fastest kernels pays.
+        {"cudnn_conv_algo_search": "EXHAUSTIVE", "cudnn_conv_use_max_workspace": "1"},
+    ),
+    Device.TENSORRT: Provider("TensorRT", "TensorrtExecutionProvider"),
+    Device.COREML: Provider("CoreML", "CoreMLExecutionProvider", platform="darwin"),
+    Device.DIRECTML: Provider("DirectML", "DmlExecutionProvider", platform="win32"),
+}
+# What follows in the list takes the operators that the first one lacks.
+_ORDER = {
+    Device.TENSORRT: (Device.TENSORRT, Device.CUDA, Device.ONNX_CPU),
+    Device.ONNX_CPU: (Device.ONNX_CPU,),
+}
+
+_REPAIR = (
+    "`pip uninstall -y onnxruntime onnxruntime-gpu && pip install --force-reinstall livestyle` repairs it"
+)
+
+
+def providers_for(device: Device) -> list[Provider]:
+    """The provider of a device, and those that take the operators which it lacks."""
+    return [PROVIDERS[each] for each in _ORDER.get(device, (device, Device.ONNX_CPU))]
+
+
+def import_runtime() -> Any:
+    # On virtual machines and small boards the import itself warns of graphics cards that it cannot read.
+    try:
+        with native_stderr_silenced():
+            import onnxruntime  # 0.1 s that `livestyle --help` need not wait for
+    except ImportError as error:
+        raise DeviceError(f"ONNX Runtime does not load: {reason_of(error)}; {_REPAIR}") from error
+    # Uninstalling one of the two distributions that share its folder leaves an empty package behind.
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise DeviceError(f"the installed ONNX Runtime is incomplete; {_REPAIR}")
+    return onnxruntime
+
+
+def why_not(
+    device: Device,
+    available: Sequence[str],
+    runtime_folder: Path,
+    load: Callable[[str], Any] = ctypes.CDLL,
+) -> str | None:
+    """Why a device cannot run here and what to type, found without noise; None where it seems to run.
+
+    available: providers that the installed ONNX Runtime was built with; it says nothing of the machine.
+    runtime_folder: where the onnxruntime package lies. load: opens a shared library, or raises OSError.
+    """
+    provider = PROVIDERS[device]
+    if provider.platform not in (None, sys.platform):
+        system = {"darwin": "macOS", "win32": "Windows"}[str(provider.platform)]
+        return f"it exists on {system} only; use `--device auto`"
+    if provider.key not in available:
+        return f"the installed onnxruntime was built without it; {_how_to_get(device)}"
+    if device not in (Device.CUDA, Device.TENSORRT):
+        return None
+    no_gpu = _why_no_nvidia_gpu(load)
+    if no_gpu:
+        return (
+            f"{no_gpu}; with one, `pip install 'livestyle[cuda]'` brings the rest, else use `--device auto`"
+        )
+    missing = _missing_library(device, runtime_folder, load)
+    if missing and device is Device.TENSORRT:
+        return f"{missing}; it needs NVIDIA's TensorRT 10 and `pip install 'livestyle[cuda]'`"
+    return f"{missing}; `pip install 'livestyle[cuda]'` brings NVIDIA's libraries" if missing else None
+
+
+def _how_to_get(device: Device) -> str:
+    if device is Device.DIRECTML:
+        return "`pip uninstall -y onnxruntime-gpu && pip install onnxruntime-directml`"
+    if device is Device.COREML:
+        return "`pip install --force-reinstall onnxruntime`"
+    if sys.platform == "darwin":
+        return "macOS has no CUDA, use `--device auto`"
+    # Whichever of the two was installed last owns their common folder.
+    return "`pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'livestyle[cuda]'`"
+
+
+def _why_no_nvidia_gpu(load: Callable[[str], Any]) -> str | None:
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = load(library)
+        status = driver.cuInit(0)
+        count = ctypes.c_int(0)
+        if status == 0:
+            status = driver.cuDeviceGetCount(ctypes.byref(count))
+    except (OSError, AttributeError):
+        return f"this machine has no NVIDIA driver ({library})"
+    if status == 100 or (status == 0 and count.value == 0):  # CUDA_ERROR_NO_DEVICE
+        return "this machine has no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it"
+    return None if status == 0 else f"the NVIDIA driver does not start (cuInit returns {status})"
+
+
+def _missing_library(device: Device, runtime_folder: Path, load: Callable[[str], Any]) -> str | None:
+    """What the provider's library lacks, asked before ONNX Runtime asks, because that prints."""
+    runtime = import_runtime()
+    with contextlib.redirect_stdout(io.StringIO()), native_stderr_silenced():
+        runtime.preload_dlls()  # prints what it does not find
+    windows = sys.platform == "win32"
+    names = ["shared", "cuda", *(["tensorrt"] if device is Device.TENSORRT else [])]
+    pattern = "onnxruntime_providers_{}.dll" if windows else "libonnxruntime_providers_{}.so"
+    libraries = [str(runtime_folder / "capi" / pattern.format(name)) for name in names]
+    # ONNX Runtime loads cuDNN only when a convolution comes.
+    for library in [*libraries, "cudnn64_9.dll" if windows else "libcudnn.so.9"]:
+        try:
+            load(library)
+        except OSError as error:
+            return f"{Path(library).name} does not load: {reason_of(error)}"
+    return None
