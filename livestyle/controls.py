@@ -8,6 +8,7 @@ from typing import get_args
 
 from livestyle.mix import STRONGEST
 from livestyle.overlay import View
+from livestyle.smoothing import SMOOTHING, smoothing_name
 from livestyle.take import Take
 
 PAGE = 9  # styles on the digits 1 to 9
@@ -132,8 +133,11 @@ class Desk:
         self.own_colours = not self.own_colours
         self._take.change(own_colours=self.own_colours)
 
-    def toggle_smooth(self, _: str) -> None:
-        self.smooth = not self.smooth
+    def next_smooth(self, _: str) -> None:
+        """The next of the levels that have a name; after another number, none."""
+        levels = [*SMOOTHING.values()]
+        number = levels.index(self.smooth) + 1 if self.smooth in levels else 0
+        self.smooth = levels[number % len(levels)]
         self._take.change(smooth=self.smooth)
 
     def toggle_frozen(self, _: str) -> None:
@@ -172,7 +176,7 @@ class Desk:
             "own colours": self.own_colours,
             "frozen": self.frozen,
             "auto": self.auto,
-            "smooth": self.smooth,
+            f"smooth {smoothing_name(self.smooth)}": self.smooth > 0,
             "mirror": self.mirror,
         }
         return tuple(word for word, on in words.items() if on)
@@ -247,7 +251,7 @@ CONTROLS: tuple[Control, ...] = (
     Control(("Up", "Down"), "↑ ↓", "strength, 0 to 150 %", Desk.change_strength),
     _letter("a", "morph by itself from style to style", Desk.toggle_auto),
     _letter("c", "keep my colours: only the brightness is painted", Desk.toggle_own_colours),
-    _letter("t", "smooth over time", Desk.toggle_smooth),
+    _letter("t", "smooth along the motion: off, light, strong", Desk.next_smooth),
     Control(("Space",), "Space", "freeze the picture; the painting can still change", Desk.toggle_frozen),
     _letter("m", "mirror the window", Desk.toggle_mirror),
     _letter("o", "original beside the painting: split, both, off", Desk.next_view),

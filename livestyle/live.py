@@ -16,6 +16,7 @@ import numpy as np
 from livestyle.buffering import ReadAhead, WhenFull
 from livestyle.controls import CONTROLS, Desk
 from livestyle.errors import SinkError
+from livestyle.flicker import FlickerMeter
 from livestyle.frame import Frame, FrameSink, Image
 from livestyle.overlay import Readout, compose_view, draw_notice, draw_overlay
 from livestyle.pipeline import stylize_frames
@@ -51,7 +52,8 @@ class LiveReport:
     """What happened.
 
     dropped: pictures of the camera that newer ones replaced before they were painted or shown. Delays: from
-    the camera's picture to its painting on the screen, None without a frame. failed: what could not be saved.
+    the camera's picture to its painting on the screen, None without a frame. flicker: of what was shown, and
+    the part of it that smoothing removed, as FlickerMeter has them. failed: what could not be saved.
     """
 
     seconds: float
@@ -62,6 +64,8 @@ class LiveReport:
     screen_fps: float
     delay_p50_ms: float | None
     delay_p95_ms: float | None
+    flicker: float | None
+    flicker_removed: float | None
     saved: tuple[str, ...]
     failed: tuple[str, ...]
 
@@ -84,13 +88,13 @@ def play(
     between them one frame waits at most, and a newer one takes its place. outputs: open, and quick to write.
     seconds: end after so many. Raises SourceError when the source fails.
     """
-    camera, network = FpsMeter(), FpsMeter()
-    show = _Show(source, stylizer, desk, saver, window, outputs)
+    camera, network, flicker = FpsMeter(), FpsMeter(), FlickerMeter()
+    show = _Show(source, stylizer, desk, saver, window, outputs, flicker)
     with ExitStack() as stack:
         captured = stack.enter_context(
             ReadAhead(_counted(source, camera), 1, WhenFull.DROP_OLDEST),
         )
-        painting = stylize_frames(captured, stylizer, take.at)
+        painting = stylize_frames(captured, stylizer, take.at, meter=flicker)
         painted = stack.enter_context(ReadAhead(_counted(painting, network), 1, WhenFull.DROP_OLDEST))
         # First of all, or the network would wait for a picture of a camera that has none.
         stack.callback(captured.stop)
@@ -107,6 +111,7 @@ def play(
         saver.stop()
     except SinkError as error:
         show.fail(error)
+    overall = flicker.overall
     p50, p95 = np.percentile(show.delays, [50, 95]) * 1000 if show.delays else (None, None)
     return LiveReport(
         seconds=elapsed,
@@ -117,6 +122,8 @@ def play(
         screen_fps=show.screen.mean,
         delay_p50_ms=p50 if p50 is None else float(p50),
         delay_p95_ms=p95 if p95 is None else float(p95),
+        flicker=None if overall is None else overall.shown,
+        flicker_removed=None if overall is None else overall.removed,
         saved=tuple(map(str, saver.saved)),
         failed=tuple(show.failed),
     )
@@ -139,6 +146,7 @@ class _Show:
         saver: Saver,
         window: Window | None,
         outputs: Sequence[FrameSink],
+        flicker: FlickerMeter,
     ) -> None:
         self.delays: deque[float] = deque(maxlen=_DELAYS)
         self.screen = FpsMeter()
@@ -150,6 +158,7 @@ class _Show:
         self._saver = saver
         self._window = window
         self._outputs = list(outputs)
+        self._flicker = flicker
         self._newest: Frame | None = None
         self._snapshots = desk.snapshots
         self._message, self._message_ends = "", 0.0
@@ -243,6 +252,7 @@ class _Show:
 
     def _readout(self) -> Readout:
         desk = self._desk
+        flicker = self._flicker.now
         recent = list(islice(reversed(self.delays), _RECENT))
         return Readout(
             shares=tuple((self._titles[row], share) for row, share in desk.shares()),
@@ -255,4 +265,5 @@ class _Show:
             recording=self._saver.recorded,
             message=self._message if time.monotonic() < self._message_ends else None,
             problem=self._source.problem,
+            flicker=None if flicker is None else (flicker.shown, flicker.removed),
         )

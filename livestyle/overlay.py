@@ -48,6 +48,7 @@ class Readout:
     recording: float | None  # seconds recorded, None when not recording
     message: str | None  # said for a moment: "saved livestyle-….png"
     problem: str | None  # while no picture comes
+    flicker: tuple[float, float | None] | None = None  # √E_warp of what is shown, the part that was removed
 
 
 class _Box(NamedTuple):
@@ -186,7 +187,7 @@ def _place_chips(readout: Readout, room: _Box, em: int) -> list[_Chip]:
     tall, gap = round(CHIP_EMS * em), em // 3
     right, top = room.right, room.top
     chips: list[_Chip] = []
-    for text in (*texts, *readout.switches):
+    for text in (*texts, *readout.switches, *_flicker(readout)):
         dot = round(0.9 * em) if len(chips) < len(texts) else 0
         wide = text_width(text, _small(em)) + dot + 2 * _margin(em)
         if right - wide < room.left and chips:
@@ -196,6 +197,14 @@ def _place_chips(readout: Readout, room: _Box, em: int) -> list[_Chip]:
         chips.append(_Chip(_Box(right - wide, top, right, top + tall), text, dot))
         right -= wide + gap
     return chips
+
+
+def _flicker(readout: Readout) -> list[str]:
+    if readout.flicker is None:
+        return []
+    shown, removed = readout.flicker
+    # Nothing was removed, or nothing was there: then the number alone says it.
+    return [f"flicker {shown:.3f}" + (f", {removed:.0%} removed" if removed and removed >= 0.005 else "")]
 
 
 def _below(chips: Sequence[_Chip], room: _Box, em: int) -> _Box:

@@ -3,45 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from livestyle.flicker import FlickerMeter
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
-from livestyle.smoothing import EmaSmoother
+from livestyle.smoothing import FlowSmoother
 from livestyle.take import Look
 
 
 def stylize_frames(
-    frames: Iterable[Frame], stylize: Callable[[Image, MixVector], Image], look_at: Callable[[float], Look]
+    frames: Iterable[Frame],
+    stylize: Callable[[Image, MixVector], Image],
+    look_at: Callable[[float], Look],
+    *,
+    meter: FlickerMeter | None = None,
 ) -> Generator[Frame]:
     """Each frame painted in the look of its own time; index and timestamp stay, `content` is what it was.
 
     stylize: (image, style_mix) -> image of the same size. look_at: timestamp in seconds -> Look, such as
-    Take.at. When this is closed, or fails, the iterator over `frames` is closed too.
+    Take.at. meter: told of every frame. When this is closed, or fails, the iterator over `frames` is closed
+    too. The camera's motion is found in a thread, while this one waits for the network; the thread is there
+    from the first frame that needs it to the end.
     """
     iterator = iter(frames)
-    smoother = EmaSmoother()
+    smoother = FlowSmoother(0.0)
+    before: Look | None = None
     content: Image | None = None
+    beside: ThreadPoolExecutor | None = None
     try:
         for frame in iterator:
             look = look_at(frame.timestamp)
             if content is None or not look.frozen:
                 content = frame.image
-            painted = stylize(content, look.style_mix)
-            if look.own_colours:
-                painted = keep_colours(painted, content)
-            if look.smooth:
-                painted = smoother(painted, content, frame.timestamp)
+            if look.smooth or meter is not None:
+                beside = beside or ThreadPoolExecutor(1, "livestyle motion")
+                smoother.strength = look.smooth
+                begun = beside.submit(smoother.begin, content, frame.timestamp)
+                painted = _paint(content, stylize, look)
+                begun.result()
+                shown = smoother.finish(painted, _mix_change(before, look))
+                if meter is not None:
+                    meter(painted, shown, smoother.motion)
             else:
                 smoother.reset()
-            yield replace(frame, image=painted, content=content)
+                shown = _paint(content, stylize, look)
+            before = look
+            yield replace(frame, image=shown, content=content)
     finally:
+        if beside is not None:
+            beside.shutdown()
         close = getattr(iterator, "close", None)  # not every iterator is a generator
         if close is not None:
             close()
+
+
+def _paint(content: Image, stylize: Callable[[Image, MixVector], Image], look: Look) -> Image:
+    painted = stylize(content, look.style_mix)
+    return keep_colours(painted, content) if look.own_colours else painted
+
+
+def _mix_change(before: Look | None, look: Look) -> float:
+    """How far the look moved: 1 is from one style to another, or from own colours to the painting's."""
+    if before is None or before.own_colours != look.own_colours:
+        return 1.0
+    return float(np.abs(look.style_mix - before.style_mix).sum()) / 2
 
 
 def keep_colours(painted: Image, content: Image) -> Image:

@@ -21,8 +21,8 @@ class Cue:
     """From `timestamp` on, the painting moves to this, and is there after `over` seconds.
 
     shares: one per row of the model's styles, 0 or more, their sum 1; row 0 is the original. strength: 0 to
-    1.5. own_colours: brightness of the painting, colours of the camera. smooth: calmed over time. frozen: the
-    picture before this cue is painted again and again.
+    1.5. own_colours: brightness of the painting, colours of the camera. smooth: how much flicker is calmed, 0
+    to 1, as FlowSmoother has it. frozen: the picture before this cue is painted again and again.
     """
 
     timestamp: float
@@ -30,7 +30,7 @@ class Cue:
     strength: float = 1.0
     over: float = 0.0
     own_colours: bool = False
-    smooth: bool = False
+    smooth: float = 0.0
     frozen: bool = False
 
     def __post_init__(self) -> None:
@@ -40,6 +40,8 @@ class Cue:
             )
         if not 0 <= self.strength <= STRONGEST:
             raise ValueError(f"the strength is between 0 and {STRONGEST}, not {self.strength}")
+        if not 0 <= self.smooth <= 1:
+            raise ValueError(f"smoothing goes from 0 to 1, not {self.smooth}")
         if not all(0 <= share <= 1 for share in self.shares) or not math.isclose(
             sum(self.shares), 1, abs_tol=1e-4
         ):
@@ -48,11 +50,11 @@ class Cue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What one frame is painted with. style_mix: (n_styles,), the strength included."""
+    """What one frame is painted with. style_mix: (n_styles,), the strength included. smooth: 0 to 1."""
 
     style_mix: MixVector
     own_colours: bool = False
-    smooth: bool = False
+    smooth: float = 0.0
     frozen: bool = False
 
 

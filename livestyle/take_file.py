@@ -14,14 +14,15 @@ import numpy as np
 from livestyle.errors import ModelError, SourceError
 from livestyle.manifest import Manifest
 from livestyle.mix import STRONGEST, parse_mix
+from livestyle.smoothing import SMOOTHING
 from livestyle.take import Cue, Take
 from livestyle.whole_file import WholeFile
 
 FORMAT = 1
 LARGEST = 50_000_000  # bytes; hours of playing have a few
 _LONGEST = 1e6  # seconds, of a time or a fade
-_SWITCHES = ("own_colours", "smooth", "frozen")
-_KEYS = {"at", "over", "mix", "strength", *_SWITCHES}
+_SWITCHES = ("own_colours", "frozen")
+_KEYS = {"at", "over", "mix", "strength", "smooth", *_SWITCHES}
 # 1:30: starry_night at 80% over 2s
 _LINE = re.compile(
     r"(?:(?P<minutes>\d{1,5}):)?(?P<seconds>\d{1,6}(?:\.\d{1,9})?)s?\s*:\s+(?P<mix>.+?)"
@@ -30,8 +31,11 @@ _LINE = re.compile(
 _EXAMPLE = "write it like `0s: starry_night; 4s: great_wave over 2s`"
 
 
-def read_take(spec: str, manifest: Manifest) -> Take:
-    """The take in a file, or the script that `spec` itself is. Raises SourceError, ModelError."""
+def read_take(spec: str, manifest: Manifest, *, smooth: float = 0.0) -> Take:
+    """The take in a file, or the script that `spec` itself is. Raises SourceError, ModelError.
+
+    smooth: of a script, which cannot say it; 0 to 1.
+    """
     path = Path(spec)
     try:
         is_file = path.is_file()
@@ -39,7 +43,7 @@ def read_take(spec: str, manifest: Manifest) -> Take:
         is_file = False
     if not is_file:
         if ": " in spec:
-            return parse_script(spec, manifest, where="the take")
+            return parse_script(spec, manifest, where="the take", smooth=smooth)
         raise SourceError(f"there is no take {spec}; name a file, or {_EXAMPLE}")
     try:
         if path.stat().st_size > LARGEST:
@@ -51,7 +55,7 @@ def read_take(spec: str, manifest: Manifest) -> Take:
         raise SourceError(f"cannot read the take {path}: {error.strerror or error}") from error
     if text.lstrip().startswith("{"):
         return parse_take(text, manifest, where=str(path))
-    return parse_script(text, manifest, where=str(path))
+    return parse_script(text, manifest, where=str(path), smooth=smooth)
 
 
 def write_take(path: Path, take: Take, manifest: Manifest, *, overwrite: bool = False) -> None:
@@ -63,6 +67,7 @@ def write_take(path: Path, take: Take, manifest: Manifest, *, overwrite: bool = 
             "over": cue.over,
             "mix": {name: share for name, share in zip(names, cue.shares, strict=True) if share},
             "strength": cue.strength,
+            **({"smooth": cue.smooth} if cue.smooth else {}),
             **{key: True for key in _SWITCHES if getattr(cue, key)},
         }
         for cue in take.cues
@@ -78,7 +83,11 @@ def write_take(path: Path, take: Take, manifest: Manifest, *, overwrite: bool = 
 
 
 def parse_take(text: str, manifest: Manifest, *, where: str) -> Take:
-    """A take as write_take() writes it. Raises SourceError, ModelError for a style that there is not."""
+    """A take as write_take() writes it. Raises SourceError, ModelError for a style that there is not.
+
+    What a cue does not say is as in Cue. "smooth": a number from 0 to 1; true, which older takes have, is the
+    light smoothing, and false none.
+    """
     try:
         table = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -93,11 +102,11 @@ def parse_take(text: str, manifest: Manifest, *, where: str) -> Take:
     return Take(_cue(row, manifest, f"{where}: cue {n}") for n, row in enumerate(rows, 1))
 
 
-def parse_script(text: str, manifest: Manifest, *, where: str) -> Take:
+def parse_script(text: str, manifest: Manifest, *, where: str, smooth: float = 0.0) -> Take:
     """Cues by hand: `TIME: MIX [at STRENGTH%] [over DURATION]`, with `;` or a new line between them.
 
     TIME: seconds (4s, 4.5) or minutes and seconds (1:30). MIX: as --style takes it. What follows # is a note.
-    The first cue is in force from the beginning. Raises SourceError, ModelError.
+    The first cue is in force from the beginning. smooth: of every cue. Raises SourceError, ModelError.
     """
     cues = []
     for line in text.splitlines():
@@ -114,6 +123,7 @@ def parse_script(text: str, manifest: Manifest, *, where: str) -> Take:
                     tuple(parse_mix(match["mix"], manifest).astype(float).tolist()),
                     strength=strength,
                     over=float(match["over"] or 0),
+                    smooth=smooth,
                 )
             )
     if not cues:
@@ -135,10 +145,17 @@ def _cue(row: Any, manifest: Manifest, where: str) -> Cue:
             _shares(row["mix"], manifest, where),
             strength=_number(row.get("strength", 1), where, "strength", 0, STRONGEST),
             over=_number(row.get("over", 0), where, "over", 0, _LONGEST),
+            smooth=_smooth(row.get("smooth", 0), where),
             **switches,
         )
     except ValueError as error:
         raise SourceError(f"{where}: {error}") from error
+
+
+def _smooth(value: Any, where: str) -> float:
+    if isinstance(value, bool):  # what takes had when smoothing was on or off
+        return SMOOTHING["light"] if value else 0.0
+    return _number(value, where, "smooth", 0, 1)
 
 
 def _shares(mix: Any, manifest: Manifest, where: str) -> tuple[float, ...]:

@@ -19,7 +19,8 @@ def test_video_paints_every_frame(run: Run, clip: Path, tiny_model_path: Path, t
     status, stdout, _ = run("video", clip, out, "--model", tiny_model_path, "--style", "negative", "--json")
     assert status == 0
     result = json.loads(stdout)
-    assert (result["frames"], result["width"], result["height"], result["device"]) == (10, 64, 48, "CPU")
+    assert (result["frames"], result["width"], result["height"]) == (10, 64, 48)
+    assert "CPU" in result["device"]  # of whichever engine runs here
     before, after = read_back(clip), read_back(out)
     assert after.pts == before.pts
     difference = after.images[3].astype(int) - (255 - before.images[3].astype(int))
@@ -32,9 +33,10 @@ def test_the_result_is_a_line_that_counts(
 ) -> None:
     out = tmp_path / "out.mp4"
     status, stdout, stderr = run("video", clip, out, "--model", tiny_model_path, "--end", end)
-    assert (status, stderr) == (0, "painting on CPU\n")
+    device = stderr.removeprefix("painting on ").removesuffix("\n")
+    assert (status, "CPU" in device, "\n" in device) == (0, True, False)
     assert stdout.startswith(f"{out}{says} in ")
-    assert stdout.endswith(" fps) on CPU\n")
+    assert stdout.endswith(f" fps) on {device}\n")
 
 
 def test_strength_zero_gives_the_video_back(
@@ -142,3 +144,48 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     result = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, is_one_error(result.stderr)) == (1, True), result.stderr
     assert list(folder.iterdir()) == []
+
+
+def test_a_video_is_smoothed_lightly_unless_told_and_the_flicker_is_in_the_json(
+    run: Run, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    film = write_clip(tmp_path / "film.mp4", pts=range(40))
+    told = {}
+    for smooth in (None, "off", "0.6", "strong"):
+        words = [] if smooth is None else ["--smooth", smooth]
+        out = tmp_path / f"{smooth}.mp4"
+        status, stdout, _ = run("video", film, out, "--model", tiny_model_path, "--json", *words)
+        assert status == 0
+        told[smooth] = json.loads(stdout)
+    assert told["off"]["flicker_removed"] == 0
+    for key in ("flicker", "flicker_removed"):
+        assert told[None][key] == told["0.6"][key]  # which is light
+    assert told["strong"]["flicker"] <= told[None]["flicker"] <= told["off"]["flicker"]
+
+
+def test_smoothing_of_a_take_can_be_replaced(
+    run: Run, clip: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    take = written(
+        tmp_path / "old.json",
+        b'{"livestyle_take": 1, "cues": [{"at": 0, "mix": {"negative": 1}, "smooth": true}]}',
+    )
+    told = []
+    for n, words in enumerate(([], ["--smooth", "light"], ["--smooth", "off"])):
+        out = tmp_path / f"{n}.mp4"
+        status, stdout, _ = run(
+            "video", clip, out, "--take", take, "--model", tiny_model_path, "--json", *words
+        )
+        assert status == 0
+        told.append(json.loads(stdout)["flicker"])
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("smooth", ["much", "2", "-0.5", "nan"])
+def test_what_is_no_smoothing_is_one_line(
+    smooth: str, run: Run, clip: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mp4"
+    status, stdout, stderr = run("video", clip, out, "--model", tiny_model_path, f"--smooth={smooth}")
+    assert (status, stdout, out.exists()) == (2, "", False)
+    assert "off, light, strong or a number from 0 to 1" in " ".join(stderr.split())

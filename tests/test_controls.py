@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livestyle.controls import CONTROL_OF_KEY, CONTROLS, Desk
+from livestyle.smoothing import SMOOTHING
 from livestyle.take import Cue, Take
 
 N = 12  # styles beside the original
@@ -93,15 +94,31 @@ def test_a_digit_fades_as_long_as_asked_and_a_glide_follows_at_once() -> None:
     assert [cue.over for cue in take.cues] == [0.0, 1.0, 0.1]
 
 
-@pytest.mark.parametrize(
-    ("keys", "field"), [("c", "own_colours"), ("C", "own_colours"), ("t", "smooth"), ("Space", "frozen")]
-)
+@pytest.mark.parametrize(("keys", "field"), [("c", "own_colours"), ("C", "own_colours"), ("Space", "frozen")])
 def test_switches_of_the_painting_go_to_the_take(keys: str, field: str) -> None:
     take, desk = start()
     press(desk, keys)
     assert (getattr(desk, field), getattr(take.cues[-1], field)) == (True, True)
     press(desk, keys)
     assert (getattr(desk, field), getattr(take.cues[-1], field)) == (False, False)
+
+
+def test_t_goes_round_the_levels_of_smoothing() -> None:
+    take, desk = start()
+    seen = []
+    for key in "tTt":
+        press(desk, key)
+        seen.append((desk.smooth, take.cues[-1].smooth, desk.switches))
+    light, strong = SMOOTHING["light"], SMOOTHING["strong"]
+    assert seen == [(light, light, ("smooth light",)), (strong, strong, ("smooth strong",)), (0.0, 0.0, ())]
+
+
+def test_after_a_number_without_a_name_t_is_off() -> None:
+    take = Take([Cue(0.0, (0.0, 1.0), smooth=0.3)])
+    desk = Desk(take)
+    assert desk.switches == ("smooth 0.3",)
+    press(desk, "t")
+    assert (desk.smooth, take.cues[-1].smooth) == (0.0, 0.0)
 
 
 def test_switches_of_the_view_do_not() -> None:

@@ -19,6 +19,7 @@ from livestyle.live import LiveReport, play
 from livestyle.mix import MixVector
 from livestyle.pipeline import stylize_frames
 from livestyle.saver import Saver
+from livestyle.smoothing import SMOOTHING
 from livestyle.sources import LoopedFileSource
 from livestyle.stylizer import Stylizer
 from livestyle.take import Cue, Take
@@ -310,3 +311,17 @@ def test_a_take_played_back_on_the_same_film_gives_the_same_pictures(stage: Stag
     live = [frame for frame in output.frames if frame.timestamp in painted]
     assert len(live) >= 55  # a few are repeated stills of a film that waits
     assert all(np.array_equal(frame.image, painted[frame.timestamp]) for frame in live)
+
+
+def test_t_goes_to_the_take_and_the_flicker_to_the_report(stage: Stage) -> None:
+    class Noisy(SlowStylizer):
+        random = np.random.default_rng(0)
+
+        def __call__(self, image: Image, style_mix: MixVector) -> Image:
+            return self.random.integers(90, 110, image.shape, np.uint8)
+
+    report = stage.play(FakeCamera(), FakeWindow({2: "t", 3: "t", 60: "q"}), stylizer=Noisy(0))
+    assert [cue.smooth for cue in stage.take.cues] == [0.0, *list(SMOOTHING.values())[1:]]
+    assert report.flicker is not None
+    assert report.flicker_removed is not None
+    assert report.flicker_removed > 0.2

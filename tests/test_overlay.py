@@ -40,7 +40,7 @@ FULL = replace(
     shares=(("The Starry Night", 0.5), ("Golden Adèle", 0.3), ("Udnie", 0.1), ("A", 0.05), ("B", 0.05)),
     mode="mix",
     page=(2, 3),
-    switches=("own colours", "frozen", "auto", "mirror", "smooth"),
+    switches=("own colours", "frozen", "auto", "mirror", "smooth strong"),
     recording=61.2,
     message="saved livestyle-1.png",
     problem="camera 0 gives no pictures",
@@ -150,6 +150,7 @@ def test_too_many_styles_are_summed_up() -> None:
         {"recording": 0.0},
         {"message": "saved"},
         {"problem": "no camera"},
+        {"flicker": (0.021, 0.58)},
         {"shares": ()},
         {"shares": (("Udniè", 1.0),)},
     ],
@@ -157,6 +158,17 @@ def test_too_many_styles_are_summed_up() -> None:
 def test_everything_in_the_readout_is_shown(change: dict[str, Any]) -> None:
     image = picture("black")
     assert (draw_overlay(image, replace(SOLO, **change)) != draw_overlay(image, SOLO)).any()
+
+
+def test_flicker_is_told_with_what_was_removed_of_it_if_anything_was() -> None:
+    image = picture("black")
+    widths = []
+    for removed in (None, 0.0, 0.001, -0.02, 0.58):
+        drawn = draw_overlay(image, replace(SOLO, flicker=(0.021, removed)))
+        _, left, _, right = changed(draw_overlay(image, SOLO), drawn)
+        widths.append(int(right - left))
+    assert len(set(widths[:4])) == 1
+    assert widths[4] > 1.5 * widths[0]
 
 
 def test_one_page_needs_no_number() -> None:

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import write_clip
 
+from livestyle.flicker import FlickerMeter
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
 from livestyle.pipeline import keep_colours, stylize_frames
-from livestyle.take import Look
+from livestyle.take import Cue, Look, Take
 
 
 def grey(level: int) -> Image:
@@ -67,14 +70,114 @@ def test_a_stream_that_begins_frozen_paints_its_first_picture() -> None:
     assert [int(frame.image[0, 0, 0]) for frame in painted] == [0, 0, 0]
 
 
-def test_a_smooth_look_lags_behind_and_a_plain_one_forgets_the_past() -> None:
-    def look(timestamp: float) -> Look:
-        return Look(np.array([0, 100 * timestamp], np.float32), smooth=timestamp < 1)
+CONTENT = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
 
-    greys = [int(frame.image[0, 0, 0]) for frame in stylize_frames(Film(), add_mix, look)]
-    assert greys[0] == 0
-    assert 55 <= greys[1] <= 60
-    assert greys[2] == 240
+
+def still_frames(count: int) -> list[Frame]:
+    return [Frame(CONTENT, n, n / 30) for n in range(count)]
+
+
+def flickering() -> Callable[[Image, MixVector], Image]:
+    """Paints grey noise around 128, whatever the mix."""
+    rng = np.random.default_rng(1)
+    return lambda image, mix: np.clip(rng.normal(128, 20, image.shape), 0, 255).astype(np.uint8)
+
+
+def plain(smooth: float) -> Callable[[float], Look]:
+    return lambda timestamp: Look(np.ones(1, np.float32), smooth=smooth)
+
+
+def test_a_smooth_look_calms_and_a_plain_one_changes_nothing() -> None:
+    deviations = []
+    for smooth in (0.0, 0.6, 0.9):
+        shown = [frame.image for frame in stylize_frames(still_frames(40), flickering(), plain(smooth))]
+        deviations.append(float(np.std(shown[20:], axis=0).mean()))
+    paint = flickering()
+    raw = [paint(CONTENT, np.ones(1, np.float32)) for _ in range(40)]
+    assert deviations[0] == pytest.approx(float(np.std(raw[20:], axis=0).mean()), abs=1e-6)
+    assert deviations[0] > 1.8 * deviations[1] > 1.8 * 1.8 * deviations[2]
+
+
+def fading(image: Image, mix: MixVector) -> Image:
+    return np.full_like(image, round(200 * float(mix[1])))
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, 0), (0.2, 11), (1.0, 11)])
+def test_a_mix_that_moves_is_not_shown_late(seconds: float, most: int) -> None:
+    take = Take([Cue(0.0, (1.0, 0.0), smooth=0.9), Cue(0.5, (0.0, 1.0), over=seconds, smooth=0.9)])
+    again = Take(take.cues)
+    for frame in stylize_frames(still_frames(60), fading, take.at):
+        expected = 200 * float(again.at(frame.timestamp).style_mix[1])
+        assert abs(int(frame.image[0, 0, 0]) - expected) <= most + 1, frame.index
+
+
+def test_own_colours_come_and_go_at_once() -> None:
+    def look(timestamp: float) -> Look:
+        return Look(np.ones(1, np.float32), own_colours=timestamp > 0.2, smooth=0.9)
+
+    red = np.zeros_like(CONTENT)
+    red[..., 0] = 200
+    frames = list(stylize_frames(still_frames(12), lambda image, mix: red, look))
+    assert np.array_equal(frames[6].image, red)
+    assert np.array_equal(frames[7].image, keep_colours(red, CONTENT))
+
+
+def test_a_frozen_picture_stays_as_it_is_and_the_scene_after_it_is_not_blended() -> None:
+    def look(timestamp: float) -> Look:
+        return Look(np.ones(1, np.float32), smooth=0.9, frozen=0.3 < timestamp < 0.6)
+
+    other = 255 - CONTENT
+    film = [Frame(CONTENT if n < 10 else other, n, n / 30) for n in range(30)]
+    shown = [frame.image for frame in stylize_frames(film, lambda image, mix: image, look)]
+    assert all(np.array_equal(image, CONTENT) for image in shown[:18])
+    assert all(np.array_equal(image, other) for image in shown[18:])
+
+
+def test_smoothing_can_be_turned_on_and_off_on_the_way() -> None:
+    def look(timestamp: float) -> Look:
+        return Look(np.ones(1, np.float32), smooth=0.9 if 0.3 < timestamp < 0.6 else 0.0)
+
+    paint, again = flickering(), flickering()
+    for frame in stylize_frames(still_frames(30), paint, look):
+        raw = again(CONTENT, np.ones(1, np.float32))
+        smoothed = 0.3 < frame.timestamp < 0.6 and frame.index != 10  # 10 has no past yet
+        assert np.array_equal(frame.image, raw) != smoothed, frame.index
+
+
+def test_the_meter_hears_of_the_painting_before_and_after_smoothing() -> None:
+    removed = []
+    for smooth in (0.0, 0.9):
+        meter = FlickerMeter()
+        list(stylize_frames(still_frames(60), flickering(), plain(smooth), meter=meter))
+        assert meter.overall is not None
+        assert meter.overall.removed is not None
+        removed.append(meter.overall.removed)
+    # differences of successive pictures: sqrt((1 - a)² / (1 + a)) of what they were
+    assert removed == pytest.approx([0, 1 - 0.1 / math.sqrt(1.9)], abs=0.03)
+
+
+def test_the_same_take_gives_the_same_pictures_every_time() -> None:
+    def play() -> list[Image]:
+        take = Take([Cue(0.0, (1.0, 0.0), smooth=0.88), Cue(0.5, (0.0, 1.0), over=0.3, smooth=0.5)])
+        moving = [Frame(np.ascontiguousarray(np.roll(CONTENT, n, axis=1)), n, n / 30) for n in range(30)]
+        return [frame.image for frame in stylize_frames(moving, flickering(), take.at)]
+
+    assert all(np.array_equal(one, other) for one, other in zip(play(), play(), strict=True))
+
+
+def test_stopping_early_or_failing_leaves_no_thread() -> None:
+    before = threading.active_count()
+    painted = stylize_frames(still_frames(9), flickering(), plain(0.9))
+    next(painted)
+    painted.close()
+    assert threading.active_count() == before
+
+    def fail(image: Image, mix: MixVector) -> Image:
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(stylize_frames(still_frames(9), fail, plain(0.9)))
+    assert threading.active_count() == before
 
 
 def test_own_colours_keep_the_brightness_of_the_painting() -> None:

@@ -44,10 +44,10 @@ def test_more_strength_does_not_hurry_a_slow_fade() -> None:
 
 
 def test_switches_change_at_once() -> None:
-    take = Take([Cue(0.0, FIRST), Cue(1.0, FIRST, own_colours=True, smooth=True, frozen=True)])
+    take = Take([Cue(0.0, FIRST), Cue(1.0, FIRST, own_colours=True, smooth=0.6, frozen=True)])
     before, after = take.at(0.9), take.at(1.0)
-    assert (before.own_colours, before.smooth, before.frozen) == (False, False, False)
-    assert (after.own_colours, after.smooth, after.frozen) == (True, True, True)
+    assert (before.own_colours, before.smooth, before.frozen) == (False, 0.0, False)
+    assert (after.own_colours, after.smooth, after.frozen) == (True, 0.6, True)
 
 
 def test_a_change_acts_on_the_frames_after_the_latest_one_only() -> None:
@@ -60,9 +60,9 @@ def test_a_change_acts_on_the_frames_after_the_latest_one_only() -> None:
 
 
 def test_a_change_keeps_what_it_does_not_name() -> None:
-    take = Take([Cue(0.0, FIRST, strength=0.5, over=3.0, smooth=True)])
+    take = Take([Cue(0.0, FIRST, strength=0.5, over=3.0, smooth=0.25)])
     take.change(frozen=True)
-    assert replace(take.cues[-1], timestamp=0.0) == Cue(0.0, FIRST, strength=0.5, smooth=True, frozen=True)
+    assert replace(take.cues[-1], timestamp=0.0) == Cue(0.0, FIRST, strength=0.5, smooth=0.25, frozen=True)
 
 
 def test_the_same_cues_played_again_give_every_frame_the_same_look() -> None:
@@ -136,3 +136,9 @@ def test_cues_beyond_the_last_frame_are_counted() -> None:
     assert take.unplayed == 3
     take.at(2.0)
     assert take.unplayed == 2
+
+
+@pytest.mark.parametrize("smooth", [-0.1, 1.1, float("nan")])
+def test_a_cue_smooths_from_0_to_1(smooth: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        Cue(0.0, FIRST, smooth=smooth)

@@ -7,6 +7,7 @@ import pytest
 from fakes import tiny_manifest
 
 from livestyle.errors import LivestyleError, SinkError
+from livestyle.smoothing import SMOOTHING
 from livestyle.take import Cue, Take
 from livestyle.take_file import parse_script, parse_take, read_take, write_take
 
@@ -18,7 +19,7 @@ def test_a_take_is_read_back_exactly(tmp_path: Path) -> None:
         [
             Cue(0.0, (0.0, 1.0, 0.0, 0.0)),
             Cue(0.1 + 0.2, (0.0, 1 / 3, 2 / 3, 0.0), strength=1.45, over=0.7, frozen=True),
-            Cue(1e5 / 3, (1.0, 0.0, 0.0, 0.0), own_colours=True, smooth=True),
+            Cue(1e5 / 3, (1.0, 0.0, 0.0, 0.0), own_colours=True, smooth=1 / 3),
         ]
     )
     path = tmp_path / "take.json"
@@ -90,6 +91,26 @@ def test_a_take_written_by_hand_needs_a_time_and_a_mix_only() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "strength"),
+    [(True, SMOOTHING["light"]), (False, 0.0), (0, 0.0), (0.4, 0.4), (1, 1.0)],
+)
+def test_smoothing_was_on_or_off_and_is_a_number_now(written: object, strength: float) -> None:
+    (read,) = parse_take(cue(smooth=written), MANIFEST, where="here").cues
+    assert (read.smooth, type(read.smooth)) == (strength, float)
+
+
+def test_a_take_that_says_nothing_of_smoothing_has_none_and_a_script_has_what_is_asked(
+    tmp_path: Path,
+) -> None:
+    old, script = tmp_path / "old.json", tmp_path / "script.txt"
+    old.write_text(cue())
+    script.write_text("0s: negative; 4s: grey_40")
+    assert [each.smooth for each in read_take(str(old), MANIFEST, smooth=0.5).cues] == [0.0]
+    for spec in (str(script), script.read_text()):
+        assert [each.smooth for each in read_take(spec, MANIFEST, smooth=0.5).cues] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("{", "not a take"),
@@ -112,6 +133,10 @@ def test_a_take_written_by_hand_needs_a_time_and_a_mix_only() -> None:
         (cue(strength=2), "strength is a number"),
         (cue(over=-0.1), "over is a number"),
         (cue(frozen=1), "true or false"),
+        (cue(smooth=1.1), "smooth is a number from 0 to 1"),
+        (cue(smooth=-0.1), "smooth is a number"),
+        (cue(smooth=float("nan")), "smooth is a number"),
+        (cue(smooth="light"), "smooth is a number"),
         (cue(speed=2), "unknown key 'speed'"),
     ],
 )

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from livestyle.cli.options import AsJson, DeviceName, Model, Overwrite, Strength, Style, Threads, say
+from livestyle.cli.options import (
+    AsJson,
+    DeviceName,
+    Model,
+    Overwrite,
+    Smooth,
+    Strength,
+    Style,
+    Threads,
+    say,
+    smoothing_of,
+)
 from livestyle.engines import Device
 from livestyle.errors import SinkError
 from livestyle.terminal import StopSignal
@@ -29,6 +40,7 @@ def webcam(
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Ask the camera for 1280x720.")] = None,
     fps: Annotated[float | None, typer.Option(min=1, max=1000, help="Ask the camera for this rate.")] = None,
     strength: Strength = 1.0,
+    smooth: Smooth = None,
     fade: Annotated[float, typer.Option(min=0, max=600, help="Seconds from one style to the next.")] = 1.0,
     mirror: Annotated[
         bool | None, typer.Option(help="The window as a mirror; outputs are not. [cameras: yes]")
@@ -80,12 +92,13 @@ def webcam(
     if record is not None and record == Path(camera):
         raise SinkError(f"{record} is the film that plays; give the recording another name")
     wanted = _size(size)
+    calm = smoothing_of(smooth)
     stop = StopSignal()
     with ExitStack() as stack:
         source = stack.enter_context(open_camera(camera, size=wanted, fps=fps))
         stylizer = open_stylizer(model, device, threads=threads)
         shares = tuple(parse_mix(style, stylizer.manifest).astype(float).tolist())
-        take = Take([Cue(0.0, shares, strength=strength)])
+        take = Take([Cue(0.0, shares, strength=strength, smooth=calm)])
         is_camera = re.fullmatch(r"(?:/dev/video)?\d+", camera) is not None
         desk = Desk(take, fade=fade, mirror=is_camera if mirror is None else mirror)
         saver = stack.enter_context(Saver(source.info, folder, record_to=record, overwrite=overwrite))
@@ -133,6 +146,9 @@ def _tell(report: LiveReport, device: str, as_json: bool) -> None:
     )
     if report.delay_p50_ms is not None:
         say(f"camera to screen {report.delay_p50_ms:.0f} ms, 19 of 20 in {report.delay_p95_ms:.0f} ms")
+    if report.flicker is not None:
+        removed = "" if not report.flicker_removed else f", {report.flicker_removed:.0%} removed"
+        say(f"flicker {report.flicker:.3f}{removed}")
 
 
 def _list_cameras(as_json: bool) -> None:

@@ -15,10 +15,26 @@ Model = Annotated[str, typer.Option(help="A built-in model's name, or the path o
 DeviceName = Annotated[Device, typer.Option("--device", help="What the network runs on.")]
 Threads = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads of the network.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+Smooth = Annotated[
+    str | None,
+    typer.Option(
+        metavar="off|light|strong|0…1", help="Against flicker. [default: light, or what a take says]"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 # The parser's own class, which typer takes from click or, newer, from a private copy of it.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
+
+
+def smoothing_of(text: str | None) -> float:
+    """The strength that --smooth asks for, without it `light`."""
+    from livestyle.smoothing import parse_smoothing
+
+    try:
+        return parse_smoothing("light" if text is None else text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--smooth") from error
 
 
 def say(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +15,13 @@ from livestyle.cli.options import (
     DeviceName,
     Model,
     Overwrite,
+    Smooth,
     Strength,
     Style,
     Threads,
     UsageError,
     say,
+    smoothing_of,
 )
 from livestyle.engines import Device
 from livestyle.errors import SinkError, SourceError
@@ -40,6 +43,7 @@ def video(
         str | None,
         typer.Option(metavar="FILE|TEXT", help="Styles over time, in place of --style and --strength."),
     ] = None,
+    smooth: Smooth = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -49,6 +53,7 @@ def video(
     Example: livestyle video in.mp4 out.mp4 --style starry_night
     """
     from livestyle.buffering import WhenFull, buffered
+    from livestyle.flicker import FlickerMeter
     from livestyle.mix import parse_mix
     from livestyle.pipeline import stylize_frames
     from livestyle.stylizer import open_stylizer
@@ -58,19 +63,23 @@ def video(
     from livestyle.video_source import VideoFileSource
 
     began = time.perf_counter()
+    calm = smoothing_of(smooth)
+    meter = FlickerMeter() if as_json else None
     with VideoFileSource(source, start=start, end=end, height=height) as frames:
         # Both before the model, which takes a while: they refuse what cannot be read or written.
         sink = VideoFileSink(output, frames.info, template=frames, quality=quality, overwrite=overwrite)
         stylizer = open_stylizer(model, device, threads=threads)
         if take is None:
             shares = tuple(parse_mix(style, stylizer.manifest).astype(float).tolist())
-            played = Take([Cue(0.0, shares, strength=strength)])
+            played = Take([Cue(0.0, shares, strength=strength, smooth=calm)])
         else:
-            played = read_take(take, stylizer.manifest)
+            played = read_take(take, stylizer.manifest, smooth=calm)
+            if smooth is not None:
+                played = Take(replace(cue, smooth=calm) for cue in played.cues)
         with sink:
             say(f"painting on {stylizer.engine.name}")
             read = buffered(frames, size=4, when_full=WhenFull.WAIT)
-            painted = stylize_frames(read, stylizer, played.following(start))
+            painted = stylize_frames(read, stylizer, played.following(start), meter=meter)
             count = 0
             for frame in with_progress(painted, frames.info, frames.duration):
                 sink.write(frame)
@@ -79,7 +88,8 @@ def video(
     if take is not None and played.unplayed:
         say(f"{_counted(played.unplayed, 'cue')} of the take came after the end of {source}")
     seconds = time.perf_counter() - began
-    if as_json:
+    if meter is not None:
+        flicker = meter.overall
         result = {
             "output": str(output),
             "frames": count,
@@ -87,6 +97,10 @@ def video(
             "height": frames.info.height,
             "seconds": round(seconds, 3),
             "fps": round(count / seconds, 2),
+            "flicker": None if flicker is None else round(flicker.shown, 4),
+            "flicker_removed": None
+            if flicker is None or flicker.removed is None
+            else round(flicker.removed, 3),
             "device": stylizer.engine.name,
         }
         print(json.dumps(result))

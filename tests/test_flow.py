@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from livestyle.flow import MotionTracker, shrunk, small_size_hw, warp
+from livestyle.frame import Image
+
+
+def scene(seed: int, height: int = 120, width: int = 200) -> Image:
+    """A picture with large and small things to follow everywhere."""
+    random = np.random.default_rng(seed)
+    picture = np.zeros((height, width, 3), np.float32)
+    for cell, contrast in ((40, 0.6), (8, 0.4)):
+        values = random.uniform(0, 255, (height // cell + 1, width // cell + 1, 3)).astype(np.float32)
+        picture += contrast * cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
+    return picture.astype(np.uint8)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(3, 0), (0, -2), (-5, 4)])
+def test_flow_points_to_where_things_were(dx: int, dy: int) -> None:
+    whole = scene(0)
+    before, now = whole[10:110, 10:190], whole[10 - dy : 110 - dy, 10 - dx : 190 - dx]
+    tracker = MotionTracker()
+    assert tracker(before, 0.0) is None
+    motion = tracker(now, 1 / 30)
+    assert motion is not None
+    inner = motion.flow[15:-15, 15:-15]
+    assert np.median(inner, axis=(0, 1)) == pytest.approx((-dx, -dy), abs=0.1)
+    assert not motion.stands
+    assert motion.elapsed == pytest.approx(1 / 30)
+
+
+def test_a_picture_that_stands_has_no_flow_at_all_and_full_confidence() -> None:
+    tracker = MotionTracker()
+    noise = np.random.default_rng(1)
+    for n in range(4):
+        seen = np.clip(scene(0) + noise.normal(0, 1, scene(0).shape), 0, 255).astype(np.uint8)
+        motion = tracker(seen, n / 30)
+    assert motion is not None
+    assert np.abs(motion.flow).mean() < 0.01
+    assert motion.confidence.min() > 0.95
+    repeated = tracker(seen, 5 / 30)
+    assert repeated is not None
+    assert repeated.stands
+
+
+def test_what_comes_into_the_picture_is_not_believed() -> None:
+    whole = scene(0, 120, 280)
+    tracker = MotionTracker()
+    tracker(np.ascontiguousarray(whole[:, :200]), 0.0)
+    motion = tracker(np.ascontiguousarray(whole[:, 16:216]), 1 / 30)
+    assert motion is not None
+    assert motion.confidence[:, -8:].mean() < 0.1
+    assert motion.confidence[20:-20, 40:-40].mean() > 0.9
+
+
+def test_a_thing_that_appears_is_not_believed() -> None:
+    tracker = MotionTracker()
+    seen = scene(0)
+    tracker(seen, 0.0)
+    seen = seen.copy()
+    seen[40:80, 80:120] = 255
+    motion = tracker(seen, 1 / 30)
+    assert motion is not None
+    assert motion.confidence[45:75, 85:115].mean() < 0.35
+    assert motion.confidence[:30, :60].mean() > 0.95
+
+
+def test_ten_hard_cuts_have_no_past_and_a_fast_pan_has() -> None:
+    tracker = MotionTracker()
+    for shot in range(10):
+        assert tracker(scene(shot), 2 * shot / 30) is None
+        assert tracker(scene(shot), (2 * shot + 1) / 30) is not None
+    wide = scene(99, 120, 640)
+    for n in range(20):  # a tenth of the width a frame: three widths a second
+        motion = tracker(np.ascontiguousarray(wide[:, 20 * n : 20 * n + 200]), 1 + n / 30)
+        assert (motion is None) == (n == 0), n
+
+
+def test_a_flash_has_no_past_on_either_side() -> None:
+    tracker = MotionTracker()
+    white = np.full_like(scene(0), 255)
+    assert [
+        tracker(seen, n / 30) is None for n, seen in enumerate([scene(0), white, scene(0), scene(0)])
+    ] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_after_a_reset_there_is_no_past() -> None:
+    tracker = MotionTracker()
+    tracker(scene(0), 0.0)
+    tracker.reset()
+    assert tracker(scene(0), 1 / 30) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "small"),
+    [
+        ((720, 1280), (216, 384)),
+        ((1280, 720), (384, 216)),
+        ((120, 200), (120, 200)),
+        ((2, 100_000), (1, 64399)),
+    ],
+)
+def test_the_small_copy_keeps_the_proportions(size: tuple[int, int], small: tuple[int, int]) -> None:
+    assert small_size_hw(np.zeros((*size, 3), np.uint8)) == small
+
+
+def test_shrinking_takes_the_mean_and_warping_moves() -> None:
+    picture = np.arange(16, dtype=np.uint8).reshape(4, 4) * 4
+    assert shrunk(picture, (2, 2)).tolist() == [[10, 18], [42, 50]]
+    flow = np.zeros((4, 4, 2), np.float32)
+    flow[..., 0] = 1
+    assert warp(picture, flow, cv2.BORDER_REPLICATE)[0].tolist() == [4, 8, 12, 12]
+    assert warp(picture, flow, cv2.BORDER_CONSTANT)[0].tolist() == [4, 8, 12, 0]
