@@ -83,7 +83,7 @@ def test_a_network_that_breaks_says_so(tmp_path: Path) -> None:
     bench = tool("bench")
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(bench.BenchError, match="broken does not run"):
-        bench.Network("broken", sys.executable, tmp_path / "broken.onnx", 64, 48, 1)
+        bench.Network("broken", sys.executable, tmp_path / "broken.onnx", "", 64, 48, 1)
 
 
 # --- model_table ---

