@@ -6,7 +6,7 @@ Every loss is a fraction of what was there at the start: 0 is perfect, 1 is "not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -74,6 +74,26 @@ def instability(later: Tensor, moved: Tensor, seen: Later) -> Tensor:
     """
     difference = (later - moved - seen.brighter).abs().mean(1, keepdim=True) * seen.inside
     return difference.sum((1, 2, 3)) / seen.inside.sum((1, 2, 3)).clamp(min=1)
+
+
+def channel_correlation(feature_maps: Iterable[Tensor]) -> Tensor:
+    """Mean squared correlation of two channels over the pixels, over all pairs and maps, an image each.
+
+        rho_ij = mean over pixels of z_i z_j,   z = (F - mu) / sigma
+
+    0: every channel says something of its own. Near 1: all say the same, to which instance norms slide: then
+    the colours of the photo are lost, or all but two regions of it. Bardes et al. 2022 (arXiv:2105.04906)
+    punish covariances over a batch alike. Shapes: each (B, C, H, W) -> (B,).
+    """
+    means = []
+    for maps in feature_maps:
+        f = maps.float().flatten(2)  # (B, C, HW)
+        f = f - f.mean(2, keepdim=True)
+        z = f / (f.square().mean(2, keepdim=True) + 1e-4).sqrt()
+        rho = z @ z.transpose(1, 2) / f.shape[2]  # (B, C, C)
+        squares = rho.square().sum((1, 2)) - rho.diagonal(dim1=1, dim2=2).square().sum(1)
+        means.append(squares / max(1, f.shape[1] * (f.shape[1] - 1)))
+    return torch.stack(means).mean(0)
 
 
 COLOUR_PATCH = 16  # pixels: wider than a stroke, narrower than a face

@@ -12,6 +12,9 @@ Stem = Literal["plain", "space_to_depth"]
 Upsampling = Literal["bilinear", "nearest", "pixel_shuffle"]
 
 LARGEST_Z = 3.0
+# Photos vary some five times as much in brightness as in colour: without this, filters begin with brightness
+# alone, instance normalization fills all channels with it, and the colours of the photo are never learned.
+COLOUR_GAIN = 5.0
 
 
 class ConditionalInstanceNorm(nn.Module):
@@ -108,6 +111,12 @@ class Upsample(nn.Module):
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def _colour_gain() -> Tensor:
+    """(3, 3): leaves grey as it is and multiplies what colours differ from it by COLOUR_GAIN."""
+    grey = torch.full((3, 3), 1 / 3)
+    return grey + COLOUR_GAIN * (torch.eye(3) - grey)
+
+
 class TransformNet(nn.Module):
     """contract / residual / expand, conditional instance normalization after every conv but the last.
 
@@ -164,21 +173,34 @@ class TransformNet(nn.Module):
             padding=1 if folded else 4,
             padding_mode="reflect",
         )
-        with torch.no_grad():  # a calm grey to begin with: nothing out of range, nothing to unlearn
+        with torch.no_grad():
+            stem = first.conv.weight
+            stem.copy_(torch.einsum("ocyx,cd->odyx", stem, _colour_gain()))
+            # A calm grey to begin with: nothing out of range, nothing to unlearn.
             self.last.weight.mul_(0.1)
             self.last.bias.fill_(0.5)  # type: ignore[union-attr]
 
     def forward(self, image: Tensor, style_mix: Tensor) -> Tensor:
+        return self.trace(image, style_mix)[0]
+
+    def trace(self, image: Tensor, style_mix: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The stylized image, and the feature maps on the way: after each block at half the size and below."""
         x = self.contract[0](image, style_mix)
+        maps = [x]
         detail = x = self.contract[1](x, style_mix)
+        maps.append(x)
         x = self.contract[2](x, style_mix)
+        maps.append(x)
         for block in self.residual:
             x = block(x, style_mix)
+            maps.append(x)
         x = self.expand[0](self.upsamples[0](x), style_mix)
         x = x + (style_mix @ self.skip_gate)[:, :, None, None] * detail
+        maps.append(x)
         x = self.expand[1](self.upsamples[1](x), style_mix)
+        maps.append(x)
         if self.head is not None:
             x = self.upsamples[2](self.head(x, style_mix))
         # Never less than none: strength above 1 takes "original" below 0, and would print a negative.
         photo = style_mix[:, :1, None, None].clamp(min=0) * (image - 0.5)
-        return self.last(x) + photo
+        return self.last(x) + photo, maps

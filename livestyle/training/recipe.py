@@ -71,6 +71,7 @@ class Recipe:
     tv_weight: float = 0.1
     grid_weight: float = 0.05
     colour_weight: float = 15.0  # keeps patches of colour, and their borders, away that the photo lacks
+    correlation_weight: float = 3.0  # keeps the network's channels apart, so that none of the photo is lost
     stability_weight: float = 60.0  # of holding still while the scene moves or the sensor is noisy; 0: off
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
@@ -216,6 +217,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
     "colour_weight": (0, 1e6),
+    "correlation_weight": (0, 1e6),
     "stability_weight": (0, 1e6),
     "identity_weight": (0, 1e6),
     "identity_share": (0, 0.9),

@@ -15,6 +15,7 @@ from livestyle.errors import RecipeError
 from livestyle.training.dataset import ContentImages, load_style_image, to_tensor
 from livestyle.training.features import LossNetwork, open_loss_network
 from livestyle.training.losses import (
+    channel_correlation,
     content_distance,
     foreign_edges,
     gram_matrix,
@@ -39,7 +40,13 @@ BASELINE_BATCHES = 8
 # in the first hundred steps, and the network forgets the photo for good.
 RANGE_WEIGHT = 300.0
 LEAST_COLOUR_RANGE = 1e-3  # of a painting of one colour
-STABLE_FROM, STABLE_TO = 0.25, 0.5  # of the steps: the stability loss grows from nothing to its weight
+STYLE_FULL = (
+    0.1  # of the steps: the style's weight grows until then; what lost the photo never finds it again
+)
+STABLE_FROM, STABLE_FULL = (
+    0.25,
+    0.5,
+)  # of the steps: what cannot paint yet would hold still by painting nothing
 BLEND_SHARE = 0.5  # of the identity samples are a blend of "original" and a style
 
 
@@ -101,6 +108,7 @@ def _step(
 ) -> float:
     recipe, device = state.recipe, state.device
     style_baseline, content_baseline = baselines
+    progress = state.step / recipe.steps
     labels, strength = sample_styles(recipe, state.step, photo.shape[0])
     mix = torch.zeros(photo.shape[0], len(recipe.styles) + 1)
     mix[:, 0] = 1 - strength
@@ -114,10 +122,11 @@ def _step(
         with torch.no_grad():
             wanted = layers if blended else {recipe.content_layer}
             photo_features = loss_network(photo, wanted)
-        stylized = state.network(photo, mix.to(device)).float()
+        stylized, feature_maps = state.network.trace(photo, mix.to(device))
+        stylized = stylized.float()
         seen = clipped(stylized)
         features = loss_network(seen, layers)
-        stability_weight = recipe.stability_weight * ramp(state.step / recipe.steps)
+        stability_weight = recipe.stability_weight * ramp(progress, STABLE_FROM, STABLE_FULL)
         if stability_weight:
             later = moment_later(photo, torch.Generator().manual_seed(recipe.seed * 15485863 + state.step))
             later_painted = clipped(state.network(later.image, mix.to(device)).float())
@@ -132,7 +141,7 @@ def _step(
     difference = (stylized - photo).abs().mean((1, 2, 3))
     weights = state.style_weights[labels].to(device)
     total = painted * (
-        recipe.style_weight * weights * style
+        recipe.style_weight * ramp(progress, 0.0, STYLE_FULL) * weights * style
         + recipe.content_weight * content
         + recipe.tv_weight * total_variation(seen)
         + recipe.grid_weight * grid_excess(seen)
@@ -142,6 +151,7 @@ def _step(
     )
     total = total + (1 - painted) * recipe.identity_weight * difference
     total = total + RANGE_WEIGHT * out_of_range(stylized)
+    total = total + recipe.correlation_weight * channel_correlation(feature_maps)
     if stability_weight:
         total = total + stability_weight * instability(later_painted, warp(seen, later.grid), later)
     loss = total.mean()
@@ -194,9 +204,9 @@ def schedule(progress: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
-def ramp(progress: float) -> float:
-    """Share of the stability loss's weight: what cannot paint yet would hold still by painting nothing."""
-    return min(max((progress - STABLE_FROM) / (STABLE_TO - STABLE_FROM), 0.0), 1.0)
+def ramp(progress: float, begin: float, full: float) -> float:
+    """Share of a weight that grows from 0 at `begin` to 1 at `full`, shares of the steps."""
+    return min(max((progress - begin) / (full - begin), 0.0), 1.0)
 
 
 def style_grams(recipe: Recipe, loss_network: LossNetwork, device: torch.device) -> dict[str, Tensor]:

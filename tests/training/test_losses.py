@@ -9,6 +9,7 @@ from tiny_runs import noise_picture
 from torch import Tensor
 
 from livestyle.training.losses import (
+    channel_correlation,
     content_distance,
     foreign_edges,
     gram_matrix,
@@ -160,7 +161,7 @@ def test_the_border_of_a_patch_is_foreign_and_an_edge_of_the_photo_is_not() -> N
     photo = torch.full((1, 3, 128, 128), 0.5)
     patched = photo.clone()
     patched[..., 32:96, 32:96] += 0.2
-    # Down and right, two sides of 8 cells each: so many steps of one cell cross a border, of two twice as many.
+    # Down and right, two sides of 8 cells each: steps of one cell that cross a border, then of two.
     one, two = 2 * 16 / (15 * 16), 2 * 32 / (14 * 16)
     assert foreign_edges(patched, photo).item() == pytest.approx(0.2**2 * (one + two), rel=0.01)
     assert foreign_edges(patched, patched).item() < 1e-6
@@ -171,3 +172,17 @@ def test_strokes_are_no_foreign_edges() -> None:
     photo = torch.full((1, 3, 128, 128), 0.5)
     strokes = photo + 0.2 * (torch.arange(128) % 8 < 4)
     assert foreign_edges(strokes, photo).item() < 1e-6
+
+
+def test_channels_that_say_the_same_are_correlated_whatever_their_scale_and_sign() -> None:
+    rows = torch.tensor([1.0, -1.0]).reshape(1, 2, 1).expand(1, 2, 2)
+    columns = rows.transpose(1, 2)
+    apart = torch.cat([rows, columns, rows * columns])[None]  # three patterns of signs, all orthogonal
+    together = torch.cat([rows, -5 * rows + 7, columns])[None]  # one pair of three says the same
+    found = channel_correlation([torch.cat([apart, together]), torch.cat([apart, together])])
+    torch.testing.assert_close(found, torch.tensor([0.0, 1 / 3]), atol=1e-3, rtol=0)
+
+
+def test_flat_channels_and_single_ones_are_correlated_with_nothing() -> None:
+    assert float(channel_correlation([torch.ones(1, 4, 3, 3)])) == 0
+    assert float(channel_correlation([torch.rand(1, 1, 3, 3)])) == pytest.approx(0)

@@ -223,3 +223,23 @@ def test_style_rows_start_equal_and_let_no_detail_past() -> None:
             assert torch.equal(parameter, torch.ones_like(parameter))
         if name.endswith("beta"):
             assert torch.equal(parameter, torch.zeros_like(parameter))
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_new_network_sees_colours_as_well_as_brightness(stem: Stem) -> None:
+    torch.manual_seed(3)
+    conv = tiny_network(stem=stem).contract[0].conv
+    random = torch.Generator().manual_seed(1)
+    grey = torch.randn(1, 1, 40, 40, generator=random).expand(1, 3, 40, 40)
+    colour = torch.randn(1, 3, 40, 40, generator=random)
+    colour = 0.2 * (colour - colour.mean(1, keepdim=True)) * (3 / 2) ** 0.5
+    with torch.no_grad():
+        ratio = float(conv(colour).square().mean() / conv(grey).square().mean())
+    assert 0.2 < ratio < 5  # 0.04 times that without the gain
+
+
+def test_a_new_network_paints_a_calm_grey() -> None:
+    torch.manual_seed(4)
+    with torch.no_grad():
+        painted = tiny_network()(torch.rand(2, 3, 32, 32), one_hot(1, 2))
+    assert float((painted - 0.5).abs().mean()) < 0.15

@@ -20,6 +20,7 @@ from livestyle.training.train import (
     TrainStep,
     clipped,
     measure_baselines,
+    ramp,
     sample_styles,
     schedule,
     style_grams,
@@ -141,6 +142,9 @@ def test_training_learns(tmp_path: Path) -> None:
     state = TrainState(tiny_recipe(tmp_path, steps=60, identity_share=0.5), CPU)
     photo = to_tensor(torch.from_numpy(noise_picture(64, 64, 99)[None]))
     original = torch.eye(4)[:1]
+    with torch.no_grad():  # a new network gives the original back quite well: there would be little to learn
+        for network in (state.network, state.average):
+            network.last.weight.mul_(10)
 
     def distance() -> float:
         with torch.no_grad():
@@ -267,3 +271,20 @@ def test_what_is_clipped_is_seen_so_and_still_has_a_gradient() -> None:
     assert seen.tolist() == [0, 0.25, 1]
     (gradient,) = torch.autograd.grad(seen.sum(), image)
     assert gradient.tolist() == [1, 1, 1]
+
+
+def test_holding_still_is_learned_where_the_recipe_asks_for_it(tmp_path: Path) -> None:
+    """Two runs that differ in the stability loss only: the same until it begins, and not after."""
+    runs = [
+        TrainState(tiny_recipe(tmp_path, steps=8, stability_weight=weight), CPU) for weight in (0.0, 60.0)
+    ]
+    losses = [[step.loss for step in train(state)] for state in runs]
+    assert losses[0][:3] == losses[1][:3]  # it begins after a quarter of the steps, from nothing
+    assert losses[1][3] > losses[0][3]
+
+
+@pytest.mark.parametrize(
+    ("progress", "share"), [(0.0, 0.0), (0.25, 0.0), (0.375, 0.5), (0.5, 1.0), (1.0, 1.0)]
+)
+def test_a_weight_grows_along_a_ramp(progress: float, share: float) -> None:
+    assert ramp(progress, 0.25, 0.5) == pytest.approx(share)
