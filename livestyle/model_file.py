@@ -86,7 +86,7 @@ def _walk(content: bytes) -> tuple[dict[str, str], str | None]:
     fields_left = MAX_FIELDS
     while todo:
         message, start, end = todo.pop()
-        for number, wire, low, high in _fields(content, start, end):
+        for number, wire, low, high in message_fields(content, start, end):
             fields_left -= 1
             if fields_left < 0:
                 raise ValueError("it has too many fields")
@@ -121,29 +121,29 @@ def _objection(content: bytes, message: str, number: int, wire: int, low: int, h
 def _entry(content: bytes, start: int, end: int) -> tuple[str, str]:
     """Key and value of one StringStringEntryProto."""
     parts = {1: "", 2: ""}
-    for number, wire, low, high in _fields(content, start, end):
+    for number, wire, low, high in message_fields(content, start, end):
         if wire == _LENGTH and number in parts:
             parts[number] = content[low:high].decode()
     return parts[1], parts[2]
 
 
-def _fields(content: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def message_fields(content: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Each field of a protobuf message: number, wire type, and where its value lies.
 
     Stricter than protobuf: whatever two readers could take differently is a ValueError.
     """
     at = start
     while at < end:
-        tag, at = _varint(content, at, end)
+        tag, at = read_varint(content, at, end)
         number, wire = tag >> 3, tag & 7
         # Readers keep 32 bits of a tag; a longer one would name another field to them than to us.
         if number == 0 or tag >= 2**32:
             raise ValueError("a field has no valid number")
         low = at
         if wire == _VARINT:
-            _, at = _varint(content, at, end)
+            _, at = read_varint(content, at, end)
         elif wire == _LENGTH:
-            length, low = _varint(content, at, end)
+            length, low = read_varint(content, at, end)
             at = low + length
         elif wire == _FIXED64:
             at += 8
@@ -156,7 +156,7 @@ def _fields(content: bytes, start: int, end: int) -> Iterator[tuple[int, int, in
         yield number, wire, low, at
 
 
-def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
+def read_varint(content: bytes, at: int, end: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= end:

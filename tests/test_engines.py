@@ -389,3 +389,17 @@ print(open_engine(Path(sys.argv[1]), "auto").name)
 def test_the_engines_cost_no_runtime_at_import() -> None:
     code = "import sys, livestyle.stylizer; print({'onnxruntime', 'openvino'} & sys.modules.keys())"
     assert run_python(code).stdout == "set()\n"
+
+
+def test_onnx_runtime_is_told_to_report_nothing(tiny_model_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "os.environ.pop('ORT_DISABLE_TELEMETRY', None)\n"
+        "from livestyle.engines import OnnxRuntimeEngine\n"
+        "from pathlib import Path\n"
+        "assert 'onnxruntime' not in sys.modules\n"
+        "OnnxRuntimeEngine(Path(sys.argv[1]))\n"
+        "sys.exit(41 if os.environ.get('ORT_DISABLE_TELEMETRY') == '1' else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tiny_model_path)], check=False)
+    assert done.returncode == 41

@@ -81,6 +81,7 @@ def _on_engine(
 
 
 def _on_onnx_runtime(model: str, width: int, height: int, threads: int) -> tuple[Callable[[], object], str]:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import numpy as np
     import onnxruntime
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from livestyle import __version__
-from livestyle.cli import live, paint, train
+from livestyle.cli import inspect, live, paint, train
 from livestyle.cli.options import UsageError, say
 
 app = typer.Typer(
@@ -19,7 +19,10 @@ app = typer.Typer(
     help="Turn a webcam, videos or pictures into living paintings.",
 )
 
-for command in (paint.video, paint.image, paint.styles, live.webcam, train.train, train.export):
+for command in (
+    *(paint.video, paint.image, paint.styles, live.webcam),
+    *(inspect.doctor, inspect.bench, train.train, train.export),
+):
     app.command()(command)
 
 

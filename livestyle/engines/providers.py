@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ def providers_for(device: Device) -> list[Provider]:
 
 
 def import_runtime() -> Any:
+    # It reports its use to Microsoft otherwise, on Linux too (seen with 1.31).
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     # On virtual machines and small boards the import itself warns of graphics cards that it cannot read.
     try:
         with native_stderr_silenced():
