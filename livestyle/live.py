@@ -18,11 +18,12 @@ from livestyle.controls import CONTROLS, Desk
 from livestyle.errors import SinkError
 from livestyle.flicker import FlickerMeter
 from livestyle.frame import Frame, FrameSink, Image
+from livestyle.governor import Governor, scales_for
 from livestyle.overlay import Readout, compose_view, draw_notice, draw_overlay
 from livestyle.pipeline import stylize_frames
 from livestyle.saver import Saver
 from livestyle.sources import LiveSource
-from livestyle.stylizer import Stylizer
+from livestyle.stylizer import PacedStylizer, Stylizer
 from livestyle.take import Take
 from livestyle.timing import FpsMeter
 
@@ -53,7 +54,8 @@ class LiveReport:
 
     dropped: pictures of the camera that newer ones replaced before they were painted or shown. Delays: from
     the camera's picture to its painting on the screen, None without a frame. flicker: of what was shown, and
-    the part of it that smoothing removed, as FlickerMeter has them. failed: what could not be saved.
+    the part of it that smoothing removed, as FlickerMeter has them. scale: mean part of width and height at
+    which was painted; size_changes: how often it changed. failed: what could not be saved.
     """
 
     seconds: float
@@ -66,6 +68,8 @@ class LiveReport:
     delay_p95_ms: float | None
     flicker: float | None
     flicker_removed: float | None
+    scale: float
+    size_changes: int
     saved: tuple[str, ...]
     failed: tuple[str, ...]
 
@@ -79,6 +83,7 @@ def play(
     *,
     window: Window | None,
     outputs: Sequence[FrameSink] = (),
+    target_fps: float | None = None,
     seconds: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> LiveReport:
@@ -86,15 +91,20 @@ def play(
 
     Three threads: the camera's, the network's, and this one, which shows, hears keys and feeds the outputs;
     between them one frame waits at most, and a newer one takes its place. outputs: open, and quick to write.
-    seconds: end after so many. Raises SourceError when the source fails.
+    target_fps: a rate to keep, None for the camera's; where the network is too slow for it, it paints smaller
+    pictures, and they are brought back to full size. seconds: end after so many. Raises SourceError when the
+    source fails.
     """
     camera, network, flicker = FpsMeter(), FpsMeter(), FlickerMeter()
-    show = _Show(source, stylizer, desk, saver, window, outputs, flicker)
+    info = source.info
+    governor = Governor(target_fps or info.fps, scales_for(info.height, info.width))
     with ExitStack() as stack:
+        painter = stack.enter_context(PacedStylizer(stylizer, governor))
+        show = _Show(source, stylizer, painter, desk, saver, window, outputs, flicker)
         captured = stack.enter_context(
             ReadAhead(_counted(source, camera), 1, WhenFull.DROP_OLDEST),
         )
-        painting = stylize_frames(captured, stylizer, take.at, meter=flicker)
+        painting = stylize_frames(captured, painter, take.at, meter=flicker, finished=painter.finished)
         painted = stack.enter_context(ReadAhead(_counted(painting, network), 1, WhenFull.DROP_OLDEST))
         # First of all, or the network would wait for a picture of a camera that has none.
         stack.callback(captured.stop)
@@ -124,6 +134,8 @@ def play(
         delay_p95_ms=p95 if p95 is None else float(p95),
         flicker=None if overall is None else overall.shown,
         flicker_removed=None if overall is None else overall.removed,
+        scale=painter.mean_scale,
+        size_changes=painter.changes,
         saved=tuple(map(str, saver.saved)),
         failed=tuple(show.failed),
     )
@@ -142,6 +154,7 @@ class _Show:
         self,
         source: LiveSource,
         stylizer: Stylizer,
+        painter: PacedStylizer,
         desk: Desk,
         saver: Saver,
         window: Window | None,
@@ -154,6 +167,7 @@ class _Show:
         self.failed: list[str] = []
         self._source = source
         self._titles = [style.title for style in stylizer.manifest.styles]
+        self._painter = painter
         self._desk = desk
         self._saver = saver
         self._window = window
@@ -266,4 +280,5 @@ class _Show:
             message=self._message if time.monotonic() < self._message_ends else None,
             problem=self._source.problem,
             flicker=None if flicker is None else (flicker.shown, flicker.removed),
+            scale=self._painter.scale,
         )

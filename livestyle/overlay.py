@@ -49,6 +49,7 @@ class Readout:
     message: str | None  # said for a moment: "saved livestyle-….png"
     problem: str | None  # while no picture comes
     flicker: tuple[float, float | None] | None = None  # √E_warp of what is shown, the part that was removed
+    scale: float = 1.0  # part of width and height at which is painted
 
 
 class _Box(NamedTuple):
@@ -187,7 +188,7 @@ def _place_chips(readout: Readout, room: _Box, em: int) -> list[_Chip]:
     tall, gap = round(CHIP_EMS * em), em // 3
     right, top = room.right, room.top
     chips: list[_Chip] = []
-    for text in (*texts, *readout.switches, *_flicker(readout)):
+    for text in (*texts, *_size(readout), *readout.switches, *_flicker(readout)):
         dot = round(0.9 * em) if len(chips) < len(texts) else 0
         wide = text_width(text, _small(em)) + dot + 2 * _margin(em)
         if right - wide < room.left and chips:
@@ -197,6 +198,10 @@ def _place_chips(readout: Readout, room: _Box, em: int) -> list[_Chip]:
         chips.append(_Chip(_Box(right - wide, top, right, top + tall), text, dot))
         right -= wide + gap
     return chips
+
+
+def _size(readout: Readout) -> list[str]:
+    return [f"painted at {readout.scale:.0%}"] if readout.scale < 1 else []
 
 
 def _flicker(readout: Readout) -> list[str]:

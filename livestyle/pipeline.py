@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,13 +23,15 @@ def stylize_frames(
     look_at: Callable[[float], Look],
     *,
     meter: FlickerMeter | None = None,
+    finished: Callable[[float], None] | None = None,
 ) -> Generator[Frame]:
     """Each frame painted in the look of its own time; index and timestamp stay, `content` is what it was.
 
     stylize: (image, style_mix) -> image of the same size. look_at: timestamp in seconds -> Look, such as
-    Take.at. meter: told of every frame. When this is closed, or fails, the iterator over `frames` is closed
-    too. The camera's motion is found in a thread, while this one waits for the network; the thread is there
-    from the first frame that needs it to the end.
+    Take.at. meter: told of every frame. finished: told of every frame how many seconds of work it was, as
+    PacedStylizer.finished wants it; waiting for the frame, or for whoever takes it, does not count. When this
+    is closed, or fails, the iterator over `frames` is closed too. The camera's motion is found in a thread,
+    while this one waits for the network; the thread is there from the first frame that needs it to the end.
     """
     iterator = iter(frames)
     smoother = FlowSmoother(0.0)
@@ -37,6 +40,7 @@ def stylize_frames(
     beside: ThreadPoolExecutor | None = None
     try:
         for frame in iterator:
+            began = time.perf_counter()
             look = look_at(frame.timestamp)
             if content is None or not look.frozen:
                 content = frame.image
@@ -53,6 +57,8 @@ def stylize_frames(
                 smoother.reset()
                 shown = _paint(content, stylize, look)
             before = look
+            if finished is not None:
+                finished(time.perf_counter() - began)
             yield replace(frame, image=shown, content=content)
     finally:
         if beside is not None:

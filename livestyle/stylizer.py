@@ -1,8 +1,14 @@
-"""Stylizer: paints one image of any size with a model on an engine."""
+"""Stylizer: paints one image of any size with a model on an engine, at its own size or a smaller one."""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import cv2
 import numpy as np
@@ -10,8 +16,10 @@ import numpy as np
 from livestyle.engines import Device, Engine, MixVector, open_engine
 from livestyle.errors import ModelError
 from livestyle.frame import Image, check_image
+from livestyle.governor import FrameTime, Governor
 from livestyle.library import find_model
 from livestyle.manifest import Manifest
+from livestyle.upsampling import Upsampler, shrink
 
 # A network halves the frame a few times; below this, its reflect padding has too little left to mirror.
 SMALLEST = 32
@@ -63,6 +71,117 @@ class Stylizer:
             )
         if not np.isfinite(style_mix).all():
             raise ValueError("a style_mix holds finite numbers only")
+
+
+class ScaledStylizer:
+    """A stylizer that paints a smaller picture and brings the painting back to full size.
+
+    scale: part of width and height, above 0, at most 1, else ValueError; 1 is the stylizer itself, to the
+    bit. It may be changed between pictures. network, resampling: seconds that the picture painted last took
+    in the network, and to a smaller size and back. One thread at a time may call it.
+    """
+
+    def __init__(
+        self, stylizer: Stylizer, scale: float = 1.0, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        if not 0 < scale <= 1:
+            raise ValueError(f"a scale is above 0 and at most 1, not {scale}")
+        self.scale = scale
+        self.network = self.resampling = 0.0
+        self._stylizer = stylizer
+        self._clock = clock
+        self._upsampler = Upsampler()
+
+    def __call__(self, image: Image, style_mix: MixVector) -> Image:
+        """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
+        check_image(image)
+        height, width = image.shape[:2]
+        size_hw = self.size_hw(height, width, self.scale)
+        is_smaller = size_hw != (height, width)
+        began = self._clock()
+        small = shrink(image, size_hw) if is_smaller else image
+        shrunk = self._clock()
+        painted = self._stylizer(small, style_mix)
+        ended = self._clock()
+        shown = self._upsampler(painted, small, image) if is_smaller else painted
+        self.network = ended - shrunk
+        self.resampling = self._clock() - ended + shrunk - began if is_smaller else 0.0
+        return shown
+
+    def size_hw(self, height: int, width: int, scale: float) -> tuple[int, int]:
+        """What a picture is painted at: even, multiples of what the network wants, no larger than it is."""
+        multiple = math.lcm(2, self._stylizer.manifest.size_multiple)
+        sides = [max(1, round(side * scale / multiple)) * multiple for side in (height, width)]
+        if scale == 1 or sides[0] > height or sides[1] > width:
+            return height, width
+        return sides[0], sides[1]
+
+    def warm_up(self, height: int, width: int, scale: float) -> None:
+        """Paint a black picture of the size it would have: many an engine compiles the network for each."""
+        mix = np.zeros(len(self._stylizer.manifest.styles), np.float32)
+        mix[0] = 1
+        self._stylizer(np.zeros((*self.size_hw(height, width, scale), 3), np.uint8), mix)
+
+
+class PacedStylizer:
+    """A stylizer that follows a governor, so that a stream keeps its rate.
+
+    A thread makes the engine ready for a new size while the old one is still painted; it is there from the
+    first change until this is left. scale: of the picture painted last. mean_scale: over all pictures.
+    """
+
+    def __init__(
+        self, stylizer: Stylizer, governor: Governor, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._governor = governor
+        self._scaled = ScaledStylizer(stylizer, governor.scale, clock)
+        self._beside: ThreadPoolExecutor | None = None
+        self._coming: Future[None] | None = None
+        self._shape_hw = (0, 0)
+        self._count, self._sum = 0, 0.0
+        self.scale = governor.scale
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._beside is not None:
+            self._beside.shutdown()
+
+    @property
+    def mean_scale(self) -> float:
+        return self._sum / self._count if self._count else self.scale
+
+    @property
+    def changes(self) -> int:
+        """How often the size changed."""
+        return self._governor.changes
+
+    def __call__(self, image: Image, style_mix: MixVector) -> Image:
+        """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
+        if self._coming is not None and self._coming.done():
+            self._coming.result()  # raises what the engine raised
+            self._coming = None
+            self._scaled.scale = self._governor.scale
+        shown = self._scaled(image, style_mix)
+        self._shape_hw = image.shape[0], image.shape[1]
+        self.scale = self._scaled.scale
+        self._count += 1
+        self._sum += self.scale
+        return shown
+
+    def finished(self, seconds: float) -> None:
+        """The picture painted last is done, after so many seconds of work, the network's among them."""
+        if self._coming is not None:
+            return  # slowed by the preparations: it says nothing about the size
+        network, resampling = self._scaled.network, self._scaled.resampling
+        rest = max(0.0, seconds - network - resampling)
+        scale = self._governor.painted(FrameTime(network, resampling, rest))
+        if scale != self._scaled.scale:
+            self._beside = self._beside or ThreadPoolExecutor(1, "livestyle size")
+            self._coming = self._beside.submit(self._scaled.warm_up, *self._shape_hw, scale)
 
 
 def open_stylizer(

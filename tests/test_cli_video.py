@@ -189,3 +189,22 @@ def test_what_is_no_smoothing_is_one_line(
     status, stdout, stderr = run("video", clip, out, "--model", tiny_model_path, f"--smooth={smooth}")
     assert (status, stdout, out.exists()) == (2, "", False)
     assert "off, light, strong or a number from 0 to 1" in " ".join(stderr.split())
+
+
+def test_fast_paints_smaller_at_the_same_size_and_the_same_every_time(
+    run: Run, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    film = write_clip(tmp_path / "film.mp4", pts=range(6), width=640, height=512)
+    scales, written_bytes = [], []
+    for n, words in enumerate(([], ["--fast"], ["--fast"])):
+        out = tmp_path / f"{n}.mp4"
+        common = ("--model", tiny_model_path, "--style", "negative", "--smooth", "off", "--json")
+        status, stdout, _ = run("video", film, out, *common, *words)
+        told = json.loads(stdout)
+        assert (status, told["width"], told["height"]) == (0, 640, 512)
+        scales.append(told["scale"])
+        written_bytes.append(out.read_bytes())
+    assert scales == [1, 0.5, 0.5]
+    assert written_bytes[1] == written_bytes[2] != written_bytes[0]
+    full, fast = (read_back(tmp_path / f"{n}.mp4").images[3].astype(int) for n in (0, 1))
+    assert 0 < np.abs(fast - full).mean() < 10

@@ -40,6 +40,7 @@ def test_a_headless_show_is_recorded_and_told_in_figures(
     assert told["delay_p50_ms"] > 0
     assert 0 < told["flicker"] < 0.5
     assert told["flicker_removed"] < 1
+    assert (told["scale"], told["size_changes"]) == (1, 0)  # no picture of 64x48 is painted smaller
     recorded = read_back(out)
     assert len(recorded.images) >= told["frames"] - 1
     difference = recorded.images[3].astype(int) - (255 - read_back(film).images[3].astype(int))
@@ -95,6 +96,7 @@ def test_a_take_by_hand_changes_the_style_on_the_way(
         (["--camera", "missing.mp4"], "there is no camera or file missing.mp4", 1),
         (["--size", "big"], "is no size", 2),
         (["--smooth", "much"], "is no smoothing", 2),
+        (["--target-fps", "0"], "'--target-fps'", 2),
         (["--save-take", "missing/take.json"], "there is no folder", 1),
         (["--folder", "missing"], "there is no folder missing", 1),
         (["--no-window", "--record", "show.txt", "--camera", "FILM"], "its name must end in", 1),

@@ -118,6 +118,7 @@ class Stage:
         window: FakeWindow | None,
         *outputs: FakeOutput,
         stylizer: Stylizer | None = None,
+        target_fps: float | None = None,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> LiveReport:
@@ -131,6 +132,7 @@ class Stage:
                 saver,
                 window=window,
                 outputs=outputs,
+                target_fps=target_fps,
                 seconds=seconds,
                 stopped=stopped,
             )
@@ -325,3 +327,41 @@ def test_t_goes_to_the_take_and_the_flicker_to_the_report(stage: Stage) -> None:
     assert report.flicker is not None
     assert report.flicker_removed is not None
     assert report.flicker_removed > 0.2
+
+
+class SlowByPixels(SlowStylizer):
+    """Takes `seconds` for 640x480, and less for less."""
+
+    def __call__(self, image: Image, style_mix: MixVector) -> Image:
+        time.sleep(self.seconds * image.shape[0] * image.shape[1] / (640 * 480))
+        return super(SlowStylizer, self).__call__(image, style_mix)
+
+
+class LargeCamera(FakeCamera):
+    """Pictures of 640x480."""
+
+    def __init__(self, fps: float) -> None:
+        super().__init__(fps=fps)
+        self.info = VideoInfo(width=640, height=480, fps=fps)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            yield Frame(np.full((480, 640, 3), 100, np.uint8), frame.index, frame.timestamp)
+
+
+@pytest.mark.parametrize(("target_fps", "is_smaller"), [(None, True), (5.0, False)])
+def test_a_network_too_slow_for_the_rate_paints_smaller_and_the_picture_stays_large(
+    stage: Stage, target_fps: float | None, is_smaller: bool
+) -> None:
+    output = FakeOutput()
+    report = stage.play(
+        LargeCamera(fps=20),
+        FakeWindow(),
+        output,
+        stylizer=SlowByPixels(0.08),
+        target_fps=target_fps,  # else the camera's: 50 ms a frame
+        stopped=lambda: len(output.frames) >= 20,
+    )
+    assert (report.scale < 1, report.size_changes > 0) == (is_smaller, is_smaller)
+    assert all(frame.image.shape == (480, 640, 3) for frame in output.frames)
+    assert all(np.abs(frame.image.astype(int) - 100).max() <= 1 for frame in output.frames)

@@ -151,6 +151,7 @@ def test_too_many_styles_are_summed_up() -> None:
         {"message": "saved"},
         {"problem": "no camera"},
         {"flicker": (0.021, 0.58)},
+        {"scale": 0.7},
         {"shares": ()},
         {"shares": (("Udniè", 1.0),)},
     ],

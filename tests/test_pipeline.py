@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -178,6 +179,25 @@ def test_stopping_early_or_failing_leaves_no_thread() -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         list(stylize_frames(still_frames(9), fail, plain(0.9)))
     assert threading.active_count() == before
+
+
+def test_every_frame_s_own_work_is_told_and_no_waiting() -> None:
+    told: list[float] = []
+
+    def frames() -> Iterator[Frame]:
+        for frame in still_frames(3):
+            time.sleep(0.15)  # the camera
+            yield frame
+
+    def paint(image: Image, mix: MixVector) -> Image:
+        time.sleep(0.03)
+        return image
+
+    for n, _ in enumerate(stylize_frames(frames(), paint, plain(0.6), finished=told.append), start=1):
+        assert len(told) == n  # before it is handed on
+        time.sleep(0.15)  # whoever takes it
+    assert all(seconds >= 0.03 for seconds in told)
+    assert min(told) < 0.15
 
 
 def test_own_colours_keep_the_brightness_of_the_painting() -> None:

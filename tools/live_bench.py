@@ -105,7 +105,17 @@ def live(arguments: argparse.Namespace, stylizer: Stylizer, seconds: float) -> t
         window: Any = NoWindow()
         if os.environ.get("DISPLAY") and not arguments.no_window:
             window = stack.enter_context(WindowSink("livestyle", source.info))
-        report = play(source, stylizer, take, Desk(take), saver, window=window, seconds=seconds, stopped=look)
+        report = play(
+            source,
+            stylizer,
+            take,
+            Desk(take),
+            saver,
+            window=window,
+            seconds=seconds,
+            stopped=look,
+            target_fps=1,  # always at full size
+        )
     return report, memory
 
 

@@ -39,6 +39,10 @@ def webcam(
     list_all: Annotated[bool, typer.Option("--list", help="List the cameras and their modes.")] = False,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Ask the camera for 1280x720.")] = None,
     fps: Annotated[float | None, typer.Option(min=1, max=1000, help="Ask the camera for this rate.")] = None,
+    target_fps: Annotated[
+        float | None,
+        typer.Option(min=1, max=1000, help="Rather paint smaller than slower. [default: the camera's rate]"),
+    ] = None,
     strength: Strength = 1.0,
     smooth: Smooth = None,
     fade: Annotated[float, typer.Option(min=0, max=600, help="Seconds from one style to the next.")] = 1.0,
@@ -123,6 +127,7 @@ def webcam(
                 saver,
                 window=view,
                 outputs=outputs,
+                target_fps=target_fps,
                 seconds=seconds,
                 stopped=lambda: stop.asked,
             )
@@ -144,6 +149,9 @@ def _tell(report: LiveReport, device: str, as_json: bool) -> None:
         f"{report.frames} pictures in {report.seconds:.1f} s, {report.dropped} dropped; camera "
         f"{report.camera_fps:.1f}, network {report.network_fps:.1f}, screen {report.screen_fps:.1f} fps"
     )
+    if report.size_changes:
+        changes = "1 change" if report.size_changes == 1 else f"{report.size_changes} changes"
+        say(f"painted at {report.scale:.0%} of the size on average, with {changes} to keep the rate")
     if report.delay_p50_ms is not None:
         say(f"camera to screen {report.delay_p50_ms:.0f} ms, 19 of 20 in {report.delay_p95_ms:.0f} ms")
     if report.flicker is not None:

@@ -44,6 +44,9 @@ def video(
         typer.Option(metavar="FILE|TEXT", help="Styles over time, in place of --style and --strength."),
     ] = None,
     smooth: Smooth = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Paint at half the size, and sharpen it back to full size.")
+    ] = False,
     threads: Threads = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -54,9 +57,10 @@ def video(
     """
     from livestyle.buffering import WhenFull, buffered
     from livestyle.flicker import FlickerMeter
+    from livestyle.governor import fast_scale
     from livestyle.mix import parse_mix
     from livestyle.pipeline import stylize_frames
-    from livestyle.stylizer import open_stylizer
+    from livestyle.stylizer import ScaledStylizer, open_stylizer
     from livestyle.take import Cue, Take
     from livestyle.take_file import read_take
     from livestyle.video_sink import VideoFileSink
@@ -79,7 +83,9 @@ def video(
         with sink:
             say(f"painting on {stylizer.engine.name}")
             read = buffered(frames, size=4, when_full=WhenFull.WAIT)
-            painted = stylize_frames(read, stylizer, played.following(start), meter=meter)
+            scale = fast_scale(frames.info.height, frames.info.width) if fast else 1.0
+            painter = ScaledStylizer(stylizer, scale)
+            painted = stylize_frames(read, painter, played.following(start), meter=meter)
             count = 0
             for frame in with_progress(painted, frames.info, frames.duration):
                 sink.write(frame)
@@ -97,6 +103,7 @@ def video(
             "height": frames.info.height,
             "seconds": round(seconds, 3),
             "fps": round(count / seconds, 2),
+            "scale": round(scale, 3),
             "flicker": None if flicker is None else round(flicker.shown, 4),
             "flicker_removed": None
             if flicker is None or flicker.removed is None

@@ -49,7 +49,8 @@ class OpenVinoEngine:
         model = read_model_file(path)
         manifest = Manifest.from_json(model.manifest_json, where=f"the manifest of {path}")
         self.manifest_json = model.manifest_json
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the requests, and of running one
+        self._compiling = threading.Lock()  # held without the other one
         self._requests: dict[tuple[int, int], Any] = {}  # (H, W) -> an inference request, oldest first
         try:
             self._core = runtime.Core()
@@ -86,22 +87,36 @@ class OpenVinoEngine:
             raise DeviceError(failed_on(self.name, frame, error)) from error
 
     def _run(self, frame: FrameBatch, style_mix: MixVector) -> FrameBatch:
-        height, width = frame.shape[1:3]
+        size_hw = frame.shape[1], frame.shape[2]
+        self._make_ready(size_hw)
         with self._lock:
-            # Out of the dictionary while it runs: one that failed does not come back.
-            request = self._requests.pop((height, width), None) or self._compile(height, width)
+            # Out of the dictionary while it runs: one that failed does not come back. Other threads may have
+            # needed its place by now.
+            request = self._requests.pop(size_hw, None) or self._compile(size_hw)
             # The inputs are read where they lie. The output is copied (0.03 ms at 640x480), since the request
             # writes the next one to the same place.
             outputs = request.infer({"frame": frame, "style_mix": style_mix}, share_inputs=True)
-            self._requests[height, width] = request
+            self._requests[size_hw] = request
         stylized: FrameBatch = outputs["stylized"]
         return stylized
 
-    def _compile(self, height: int, width: int) -> Any:
-        while len(self._requests) >= _KEPT_SIZES:  # first, so that three never share the memory
-            self._requests.pop(next(iter(self._requests)))
+    def _make_ready(self, size_hw: tuple[int, int]) -> None:
+        """Compile for a size that is new, while other threads go on painting theirs."""
+        if size_hw in self._requests:
+            return
+        with self._compiling:
+            with self._lock:
+                if size_hw in self._requests:
+                    return
+                while len(self._requests) >= _KEPT_SIZES:  # first, so that three never share the memory
+                    self._requests.pop(next(iter(self._requests)))
+            request = self._compile(size_hw)
+            with self._lock:
+                self._requests[size_hw] = request
+
+    def _compile(self, size_hw: tuple[int, int]) -> Any:
         graph = self._graph.clone()
-        graph.reshape({"frame": [1, height, width, 3]})
+        graph.reshape({"frame": [1, *size_hw, 3]})
         return self._core.compile_model(graph, "CPU", self._options).create_infer_request()
 
     def _trial(self, path: Path) -> Any:

@@ -174,8 +174,8 @@ class TransformNet(nn.Module):
             padding_mode="reflect",
         )
         with torch.no_grad():
-            stem = first.conv.weight
-            stem.copy_(torch.einsum("ocyx,cd->odyx", stem, _colour_gain()))
+            filters = first.conv.weight
+            filters.copy_(torch.einsum("ocyx,cd->odyx", filters, _colour_gain()))
             # A calm grey to begin with: nothing out of range, nothing to unlearn.
             self.last.weight.mul_(0.1)
             self.last.bias.fill_(0.5)  # type: ignore[union-attr]
@@ -184,7 +184,7 @@ class TransformNet(nn.Module):
         return self.trace(image, style_mix)[0]
 
     def trace(self, image: Tensor, style_mix: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The stylized image, and the feature maps on the way: after each block at half the size and below."""
+        """The stylized image, and the feature maps on the way, of half the size and smaller."""
         x = self.contract[0](image, style_mix)
         maps = [x]
         detail = x = self.contract[1](x, style_mix)

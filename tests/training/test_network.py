@@ -228,13 +228,14 @@ def test_style_rows_start_equal_and_let_no_detail_past() -> None:
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_new_network_sees_colours_as_well_as_brightness(stem: Stem) -> None:
     torch.manual_seed(3)
-    conv = tiny_network(stem=stem).contract[0].conv
+    block = tiny_network(stem=stem).contract[0]
+    assert isinstance(block, ConvBlock)
     random = torch.Generator().manual_seed(1)
     grey = torch.randn(1, 1, 40, 40, generator=random).expand(1, 3, 40, 40)
     colour = torch.randn(1, 3, 40, 40, generator=random)
     colour = 0.2 * (colour - colour.mean(1, keepdim=True)) * (3 / 2) ** 0.5
     with torch.no_grad():
-        ratio = float(conv(colour).square().mean() / conv(grey).square().mean())
+        ratio = float(block.conv(colour).square().mean() / block.conv(grey).square().mean())
     assert 0.2 < ratio < 5  # 0.04 times that without the gain
 
 

@@ -1,0 +1,107 @@
+"""Picks the size at which a stream is painted, so that it keeps its rate."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+# Parts of width and height. Few, because an engine prepares itself for every size that it paints.
+SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.42, 0.35, 0.3, 0.25)
+SMALLEST_SIDE = 240  # pixels of the shorter side: below, strokes are coarser than faces
+FAST = 0.5
+
+# Parts of the time that one frame may take. Between the two nothing changes, or the size would swing.
+_MISSED = 0.95  # more is too slow: frames come unevenly, and some would be dropped before the median is late
+_ROOM = 0.75  # a new size is one that is expected to take no more than this
+_MEMORY = 0.5  # seconds whose median counts: one slow frame changes nothing
+_FEWEST = 5  # frames, before which nothing is changed
+_PATIENCE, _LONGEST_PATIENCE = 2.0, 60.0  # seconds that there must be room before a larger size is tried
+_PROOF = 10.0  # seconds that a larger size must have been kept, or the next try comes later
+
+
+class FrameTime(NamedTuple):
+    """Seconds of one frame: the network's, those for another size and back, and all others."""
+
+    network: float
+    resampling: float
+    rest: float
+
+
+def scales_for(height: int, width: int) -> tuple[float, ...]:
+    """The scales whose shorter side is not too small, from 1 down."""
+    shorter = min(height, width)
+    return tuple(scale for scale in SCALES if scale == 1 or scale * shorter >= SMALLEST_SIDE)
+
+
+def fast_scale(height: int, width: int) -> float:
+    """A scale that is fast, and depends on the size alone."""
+    return min(1.0, max(FAST, SMALLEST_SIDE / min(height, width)))
+
+
+class Governor:
+    """The scale of a stream's next frame, from what the frames before took.
+
+    target_fps: frames a second to keep. scales: what there is, from large to small; it begins with the
+    largest. It has no clock of its own: the same times give the same scales.
+
+    A size is left for a smaller one as soon as the median of the last half second misses the rate, and for a
+    larger one after that would have fitted for two seconds. One that then had to be left within ten seconds
+    doubles this time, up to a minute, so that a size just out of reach is not tried again and again. What
+    another size would take is the network's time by pixels, and the rest as it is.
+
+    scale: for the next frame. changes: how often it changed.
+    """
+
+    def __init__(self, target_fps: float, scales: Sequence[float]) -> None:
+        if not 0 < target_fps < math.inf:
+            raise ValueError(f"a rate to keep is above 0, not {target_fps:g}")
+        if not scales or any(scale <= 0 for scale in scales) or list(scales) != sorted(scales, reverse=True):
+            raise ValueError(f"scales go from large to small, above 0, not {tuple(scales)}")
+        self.scale = scales[0]
+        self.changes = 0
+        self._scales = tuple(scales)
+        self._period = 1 / target_fps
+        self._recent: deque[FrameTime] = deque(maxlen=max(_FEWEST, round(_MEMORY * target_fps)))
+        self._patience = _PATIENCE
+        self._roomy = 0.0  # seconds for which there has been room
+        self._trial: float | None = None  # seconds that a larger size has been kept so far
+
+    def painted(self, took: FrameTime) -> float:
+        """A frame was painted at `scale`; the scale for the next one."""
+        passed = max(sum(took), self._period)
+        if self._trial is not None:
+            self._trial += passed
+            if self._trial > _PROOF:
+                self._trial, self._patience = None, _PATIENCE
+        self._recent.append(took)
+        if len(self._recent) < _FEWEST:
+            return self.scale
+        usual = FrameTime(*map(median, zip(*self._recent, strict=True)))
+        fitting = [scale for scale in self._scales if self._expected(usual, scale) <= _ROOM * self._period]
+        if sum(usual) > _MISSED * self._period:
+            smaller = [scale for scale in fitting if scale < self.scale]
+            self._move(max(smaller, default=self._scales[-1]))
+        else:
+            larger = [scale for scale in fitting if scale > self.scale]
+            self._roomy = self._roomy + passed if larger else 0.0
+            if self._roomy >= self._patience:
+                self._move(max(larger))
+        return self.scale
+
+    def _expected(self, usual: FrameTime, scale: float) -> float:
+        resampling = usual.resampling if scale < 1 else 0.0
+        return usual.network * (scale / self.scale) ** 2 + resampling + usual.rest
+
+    def _move(self, scale: float) -> None:
+        if scale == self.scale:
+            return
+        if scale < self.scale and self._trial is not None:
+            self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
+        self._trial = 0.0 if scale > self.scale else None
+        self.scale = scale
+        self.changes += 1
+        self._roomy = 0.0
+        self._recent.clear()
