@@ -208,3 +208,12 @@ def test_fast_paints_smaller_at_the_same_size_and_the_same_every_time(
     assert written_bytes[1] == written_bytes[2] != written_bytes[0]
     full, fast = (read_back(tmp_path / f"{n}.mp4").images[3].astype(int) for n in (0, 1))
     assert 0 < np.abs(fast - full).mean() < 10
+
+
+@pytest.mark.parametrize("words", [("--style", "1"), ("--strength", "0.5")])
+def test_a_take_says_the_style_so_another_one_is_refused(
+    run: Run, clip: Path, tiny_model_path: Path, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    out = tmp_path / "out.mp4"
+    status, _, stderr = run("video", clip, out, "--take", "0s: negative", "--model", tiny_model_path, *words)
+    assert (status, f"leave {words[0]} away" in stderr, out.exists()) == (2, True, False)

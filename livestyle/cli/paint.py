@@ -29,6 +29,7 @@ from livestyle.terminal import progress_bar, with_progress
 
 
 def video(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video to paint.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="A .mp4, .mkv, .mov or .webm file.")],
     style: Style = "1",
@@ -67,6 +68,11 @@ def video(
     from livestyle.video_source import VideoFileSource
 
     began = time.perf_counter()
+    if take is not None:
+        for name in ("style", "strength"):
+            given = context.get_parameter_source(name)
+            if given is not None and given.name == "COMMANDLINE":
+                raise UsageError(f"--take says the style and its strength at every time; leave --{name} away")
     calm = smoothing_of(smooth)
     meter = FlickerMeter() if as_json else None
     with VideoFileSource(source, start=start, end=end, height=height) as frames:
