@@ -22,6 +22,7 @@ from clips import write_clip
 from fakes import tiny_manifest
 
 from livestyle.controls import Desk
+from livestyle.smoothing import SMOOTHING
 from livestyle.take import Cue, Take
 from livestyle.take_file import read_take
 
@@ -182,7 +183,7 @@ def test_keys_play_the_webcam_and_the_last_one_ends_it(
     assert process.returncode == 0
     assert re.fullmatch("painting on .*CPU.*; h shows the keys", stderr.splitlines()[0])
     # What the window heard is what the table of keys does without a window.
-    desk_take = Take([Cue(0.0, (1.0, 0.0, 0.0))])
+    desk_take = Take([Cue(0.0, (1.0, 0.0, 0.0), smooth=SMOOTHING["light"])])
     desk = Desk(desk_take, fade=0.2)
     for key in ("1", "2", "Tab", "1", "1", "Up", "c"):
         desk.press(key)

@@ -72,9 +72,9 @@ def test_a_crop_is_a_piece_of_its_photo_perhaps_mirrored(tmp_path: Path) -> None
     for step in range(20):
         crop = photos[step][0].numpy().astype(int)
         steps_x, steps_y = np.diff(crop[:, :, 0], axis=1), np.diff(crop[:, :, 1], axis=0)
-        # 64 … 115 pixels hold what 150 held: neighbours are 150 / 115 … 150 / 64 apart, but for rounding.
-        assert 1.25 <= abs(steps_x.mean()) <= 2.4
-        assert 1.25 <= steps_y.mean() <= 2.4  # never upside down
+        # 64 … 160 pixels hold what 150 held: neighbours are 150 / 160 … 150 / 64 apart, but for rounding.
+        assert 0.9 <= abs(steps_x.mean()) <= 2.4
+        assert 0.9 <= steps_y.mean() <= 2.4  # never upside down
         assert (crop[:, :, 2] == 77).all()
         mirrored.add(bool(steps_x.mean() < 0))
         lefts.add(int(crop[:, :, 0].min()))
