@@ -48,6 +48,7 @@ STABLE_FROM, STABLE_FULL = (
     0.5,
 )  # of the steps: what cannot paint yet would hold still by painting nothing
 BLEND_SHARE = 0.5  # of the identity samples are a blend of "original" and a style
+MIX_SHARE = 0.15  # of the other samples are a mix of two styles: on stage nobody stays on the rows themselves
 
 
 @dataclass(frozen=True)
@@ -109,18 +110,20 @@ def _step(
     recipe, device = state.recipe, state.device
     style_baseline, content_baseline = baselines
     progress = state.step / recipe.steps
-    labels, strength = sample_styles(recipe, state.step, photo.shape[0])
+    labels, others, strength = sample_styles(recipe, state.step, photo.shape[0])
+    each = torch.arange(len(labels))
     mix = torch.zeros(photo.shape[0], len(recipe.styles) + 1)
-    mix[:, 0] = 1 - strength
-    mix[torch.arange(len(labels)), labels] += strength
+    mix[each, others] = 1 - strength
+    mix[each, labels] += strength
     painted = (strength > 0).to(device).float()  # (B,): 0 where only "original" shows
-    blended = bool(((strength > 0) & (strength < 1)).any())
+    alone = (others == 0).to(device)
+    blended = (strength > 0) & (strength < 1) & (others == 0)
     strength_b = strength.to(device)[:, None, None]
     layers = {recipe.content_layer, *recipe.style_layers}
 
     with _precision(device):
         with torch.no_grad():
-            wanted = layers if blended else {recipe.content_layer}
+            wanted = layers if bool(blended.any()) else {recipe.content_layer}
             photo_features = loss_network(photo, wanted)
         stylized, feature_maps = state.network.trace(photo, mix.to(device))
         stylized = stylized.float()
@@ -131,11 +134,13 @@ def _step(
             later = moment_later(photo, torch.Generator().manual_seed(recipe.seed * 15485863 + state.step))
             later_painted = clipped(state.network(later.image, mix.to(device)).float())
     targets = {layer: grams[layer][labels] for layer in recipe.style_layers}
-    if blended:  # half the strength asks for a Gram matrix half way from the photo's
-        for layer in targets:
-            own = gram_matrix(photo_features[layer])
-            targets[layer] = own + strength_b * (targets[layer] - own)
-    style = style_distance(features, targets) / style_baseline[labels.to(device)]
+    for layer, target in targets.items():  # half the strength asks for a Gram matrix half way
+        own = gram_matrix(photo_features[layer]) if bool(blended.any()) else target
+        start = torch.where(alone[:, None, None], own, grams[layer][others])
+        targets[layer] = start + strength_b * (target - start)
+    first, second = style_baseline[labels.to(device)], style_baseline[others.to(device)]
+    from_photo = second + strength.to(device) * (first - second)
+    style = style_distance(features, targets) / torch.where(alone, first, from_photo)
     layer = recipe.content_layer
     content = content_distance(features[layer].float(), photo_features[layer].float()) / content_baseline
     difference = (stylized - photo).abs().mean((1, 2, 3))
@@ -178,9 +183,10 @@ def clipped(image: Tensor) -> Tensor:
     return image + (image.clamp(0, 1) - image).detach()
 
 
-def sample_styles(recipe: Recipe, step: int, batch: int) -> tuple[Tensor, Tensor]:
-    """A style row and a strength for each sample of a step: (B,) int64 in 1 … N, (B,) float in [0, 1].
+def sample_styles(recipe: Recipe, step: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What each sample of a step shows: a style row, another row, and the first one's share of the mix.
 
+    Shapes: (B,) int64 in 1 … N, (B,) int64 in 0 … N with 0 for "original", (B,) float in [0, 1].
     Rows take turns, so that no batch holds one style only: styles merge if it does.
     """
     n = len(recipe.styles)
@@ -190,11 +196,16 @@ def sample_styles(recipe: Recipe, step: int, batch: int) -> tuple[Tensor, Tensor
     for i, turn in enumerate(rounds.tolist()):
         order = torch.randperm(n, generator=torch.Generator().manual_seed(recipe.seed * 7919 + turn))
         labels[i] = order[labels[i] - 1] + 1
-    dice = torch.rand(2, batch, generator=torch.Generator().manual_seed(recipe.seed * 104729 + step))
-    identity = dice[0] < recipe.identity_share
-    blend = dice[0] < recipe.identity_share * BLEND_SHARE
+    dice = torch.rand(4, batch, generator=torch.Generator().manual_seed(recipe.seed * 104729 + step))
+    share = recipe.identity_share
+    identity = dice[0] < share
+    blend = dice[0] < share * BLEND_SHARE
     strength = torch.where(identity, torch.zeros(batch), torch.ones(batch))
-    return labels, torch.where(blend, dice[1], strength)
+    mixed = (dice[2] < MIX_SHARE) & ~identity & (n > 1)
+    strength = torch.where(blend | mixed, dice[1], strength)
+    # One of the n - 1 rows that follow, round and round.
+    other = (labels + (dice[3] * (n - 1)).long()) % n + 1
+    return labels, torch.where(mixed, other, 0), strength
 
 
 def schedule(progress: float) -> float:
