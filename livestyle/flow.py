@@ -14,14 +14,15 @@ from livestyle.frame import Image
 
 Field = npt.NDArray[np.float32]
 
-_AREA = 384 * 216  # pixels of the pictures that are compared; more follow better, and cost more
+_AREA = 320 * 180  # pixels of the pictures that are compared; more follow better, and cost more
 # Unlike the presets of 0.7 and 3 ms: half of that size is fine enough to follow a face, a quarter is not.
-_FINEST, _STRIDE, _STEPS = 1, 5, 6  # pyramid level, pixels between patches, descent steps
+_FINEST, _STRIDE, _STEPS = 1, 5, 4  # pyramid level, pixels between patches, descent steps
 _SMALLEST = 16  # pixels a side: below 12 the flow refuses, and there is nothing to follow
 _DOUBT = 24.0  # grey levels of difference after warping, at which confidence has fallen to 1 / e
 _STANDS = 0.1  # pixels: less is noise, and moving a picture by it only blurs
 # A cut or a flash: less than this share of the pixels is found again, within so many grey levels.
 CUT, _ALIKE = 0.35, 10
+_INSIDE = 127  # of 255
 LONGEST_GAP = 0.5  # seconds; after more, nothing that was seen need be there any more
 _CONFIDENCE = np.exp(-((np.arange(256) / _DOUBT) ** 2)).astype(np.float32)
 
@@ -48,7 +49,7 @@ class Motion:
 class MotionTracker:
     """Motion from each frame to the one before it.
 
-    Dense inverse search (Kroeger et al. 2016, arXiv:1603.03590) on grey pictures of 384x216 or less. The
+    Dense inverse search (Kroeger et al. 2016, arXiv:1603.03590) on grey pictures of 320x180 or less. The
     confidence is that of the brightness:
 
         exp(-(blur(|before(p + flow) - now(p)|) / 24)²),   0 where p + flow lies outside
@@ -91,21 +92,24 @@ class MotionTracker:
             moves = cv2.magnitude(flow[..., 0], flow[..., 1]) >= _STANDS
             flow = np.asarray(cv2.copyTo(flow, moves.astype(np.uint8)), np.float32)
         stands = not flow.any()
-        warped = before if stands else np.asarray(warp(before, flow, cv2.BORDER_REPLICATE), np.uint8)
+        warped, inside = before, None
+        if not stands:
+            # Both at once: what comes from outside is 0 in the second one.
+            both = cv2.merge([before, np.full_like(before, 255)])
+            warped, inside = cv2.split(warp(both, flow, cv2.BORDER_CONSTANT))
         difference = np.asarray(cv2.blur(cv2.absdiff(warped, now), (5, 5)), np.uint8)
         alike = difference < _ALIKE
         confidence = np.asarray(cv2.LUT(difference, _CONFIDENCE), np.float32)
-        if not stands:
-            inside = warp(np.ones((height, width), np.float32), flow, cv2.BORDER_CONSTANT) > 0.5
-            alike &= inside
-            confidence *= inside
+        if inside is not None:
+            alike &= inside > _INSIDE
+            confidence *= inside > _INSIDE
         if np.count_nonzero(alike) < CUT * alike.size:
             return None
         return Motion(flow, confidence, elapsed, stands)
 
 
 def small_size_hw(image: Image) -> tuple[int, int]:
-    """Of the copy that motion is found on: about 384x216 with the picture's proportions, and never larger."""
+    """Of the copy that motion is found on: about 320x180 with the picture's proportions, and never larger."""
     height, width = image.shape[:2]
     scale = min(1.0, math.sqrt(_AREA / (height * width)))
     return max(1, round(height * scale)), max(1, round(width * scale))

@@ -102,10 +102,10 @@ def test_after_a_reset_there_is_no_past() -> None:
 @pytest.mark.parametrize(
     ("size", "small"),
     [
-        ((720, 1280), (216, 384)),
-        ((1280, 720), (384, 216)),
+        ((720, 1280), (180, 320)),
+        ((1280, 720), (320, 180)),
         ((120, 200), (120, 200)),
-        ((2, 100_000), (1, 64399)),
+        ((2, 100_000), (1, 53666)),
     ],
 )
 def test_the_small_copy_keeps_the_proportions(size: tuple[int, int], small: tuple[int, int]) -> None:

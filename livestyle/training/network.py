@@ -111,6 +111,25 @@ class Upsample(nn.Module):
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def upsampled_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A 3x3 conv of what bilinear upsampling makes of x, computed at x's own size.
+
+    Both are linear: each of the four pixels that a pixel of x becomes is a 3x3 conv of x, and pixel_shuffle puts
+    them in place. No engine has to write and read the enlarged maps. Beyond the border, x repeats its last row.
+    Shapes: x (B, C, H, W), weight (K, C, 3, 3), bias (K,) -> (B, K, 2H, 2W).
+    """
+    # [phase, tap of the conv, neighbour in x]: bilinear upsampling takes 3/4 of the nearest and 1/4 of the next.
+    taps = (
+        weight.new_tensor(
+            [[[3, 1, 0], [1, 3, 0], [0, 3, 1]], [[1, 3, 0], [0, 3, 1], [0, 1, 3]]],
+        )
+        / 4
+    )
+    folded = torch.einsum("kcij,pim,qjn->kpqcmn", weight, taps, taps).flatten(0, 2)  # (4K, C, 3, 3)
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    return F.pixel_shuffle(F.conv2d(padded, folded, bias.repeat_interleave(4)), 2)
+
+
 def _colour_gain() -> Tensor:
     """(3, 3): leaves grey as it is and multiplies what colours differ from it by COLOUR_GAIN."""
     grey = torch.full((3, 3), 1 / 3)
@@ -165,7 +184,8 @@ class TransformNet(nn.Module):
         self.head: nn.Module | None = None
         if folded:
             self.head = ConvBlock(a, head_width, n_styles)
-            self.upsamples.append(Upsample(head_width, upsampling))
+            if upsampling != "bilinear":
+                self.upsamples.append(Upsample(head_width, upsampling))
         self.last = nn.Conv2d(
             head_width if folded else a,
             3,
@@ -199,8 +219,11 @@ class TransformNet(nn.Module):
         maps.append(x)
         x = self.expand[1](self.upsamples[1](x), style_mix)
         maps.append(x)
-        if self.head is not None:
-            x = self.upsamples[2](self.head(x, style_mix))
         # Never less than none: strength above 1 takes "original" below 0, and would print a negative.
         photo = style_mix[:, :1, None, None].clamp(min=0) * (image - 0.5)
-        return self.last(x) + photo, maps
+        if self.head is None:
+            return self.last(x) + photo, maps
+        x = self.head(x, style_mix)
+        if len(self.upsamples) == 2:
+            return upsampled_conv(x, self.last.weight, self.last.bias) + photo, maps
+        return self.last(self.upsamples[2](x)) + photo, maps

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny_runs import tiny_network
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from livestyle.training.network import (
     TransformNet,
     Upsample,
     Upsampling,
+    upsampled_conv,
 )
 
 STEMS: list[Stem] = ["plain", "space_to_depth"]
@@ -244,3 +246,16 @@ def test_a_new_network_paints_a_calm_grey() -> None:
     with torch.no_grad():
         painted = tiny_network()(torch.rand(2, 3, 32, 32), one_hot(1, 2))
     assert float((painted - 0.5).abs().mean()) < 0.15
+
+
+def test_a_conv_of_what_is_upsampled_is_the_same_computed_before() -> None:
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 5, 6, 7, generator=random)
+    weight, bias = torch.randn(3, 5, 3, 3, generator=random), torch.randn(3, generator=random)
+    enlarged = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    expected = F.conv2d(enlarged, weight, bias)  # without the border, where they may differ
+    assert torch.allclose(upsampled_conv(x, weight, bias)[..., 1:-1, 1:-1], expected, atol=1e-5)
+    flat = torch.full((1, 5, 6, 7), 2.0)  # nothing happens at the border of a flat picture
+    assert torch.allclose(
+        upsampled_conv(flat, weight, bias), (2 * weight.sum((1, 2, 3)) + bias)[None, :, None, None], atol=1e-5
+    )
