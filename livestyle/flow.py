@@ -92,15 +92,15 @@ class MotionTracker:
             moves = cv2.magnitude(flow[..., 0], flow[..., 1]) >= _STANDS
             flow = np.asarray(cv2.copyTo(flow, moves.astype(np.uint8)), np.float32)
         stands = not flow.any()
-        warped, inside = before, None
+        warped, inside = before, np.full_like(before, 255)
         if not stands:
             # Both at once: what comes from outside is 0 in the second one.
-            both = cv2.merge([before, np.full_like(before, 255)])
-            warped, inside = cv2.split(warp(both, flow, cv2.BORDER_CONSTANT))
+            both = np.asarray(cv2.merge([before, inside]))
+            warped, inside = np.ascontiguousarray(warp(both, flow, cv2.BORDER_CONSTANT).transpose(2, 0, 1))
         difference = np.asarray(cv2.blur(cv2.absdiff(warped, now), (5, 5)), np.uint8)
         alike = difference < _ALIKE
         confidence = np.asarray(cv2.LUT(difference, _CONFIDENCE), np.float32)
-        if inside is not None:
+        if not stands:
             alike &= inside > _INSIDE
             confidence *= inside > _INSIDE
         if np.count_nonzero(alike) < CUT * alike.size:

@@ -62,7 +62,7 @@ def test_of_a_still_painting_only_the_finest_colours_change_and_an_old_one_is_go
 
 
 def test_grey_paintings_and_even_colours_keep_their_levels() -> None:
-    grey_scene = cv2.cvtColor(cv2.cvtColor(scene(2), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    grey_scene = np.ascontiguousarray(scene(2)[..., :1].repeat(3, 2))
     even = np.full_like(grey_scene, (200, 30, 90))
     for painted in (grey_scene, even):
         smoother = FlowSmoother(0.88)
@@ -75,7 +75,7 @@ def test_flicker_is_less_the_stronger_the_smoothing(strength: float) -> None:
     noise = np.random.default_rng(0)
     smoother, shown = FlowSmoother(strength), []
     for n in range(60):
-        # Grey: of noise in colours, smoothing takes away what is finer than two pixels, whatever its strength.
+        # Grey: of noise in colours, what is finer than two pixels goes, whatever the strength.
         painted = np.clip(noise.normal(128, 20, (96, 160, 1)).repeat(3, 2), 0, 255).astype(np.uint8)
         shown.append(smoother(painted, scene(1), n / 30))
         assert strength > 0 or shown[-1] is painted  # not even a copy

@@ -114,11 +114,12 @@ class Upsample(nn.Module):
 def upsampled_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A 3x3 conv of what bilinear upsampling makes of x, computed at x's own size.
 
-    Both are linear: each of the four pixels that a pixel of x becomes is a 3x3 conv of x, and pixel_shuffle puts
-    them in place. No engine has to write and read the enlarged maps. Beyond the border, x repeats its last row.
+    Both are linear: each of the four pixels that a pixel of x becomes is a 3x3 conv of x, and pixel_shuffle
+    puts them in place. No engine has to write and read the enlarged maps. Beyond the border, x repeats its
+    last row.
     Shapes: x (B, C, H, W), weight (K, C, 3, 3), bias (K,) -> (B, K, 2H, 2W).
     """
-    # [phase, tap of the conv, neighbour in x]: bilinear upsampling takes 3/4 of the nearest and 1/4 of the next.
+    # [phase, tap of the conv, neighbour in x]: bilinear upsampling takes 3/4 of the nearest, 1/4 of the next.
     taps = (
         weight.new_tensor(
             [[[3, 1, 0], [1, 3, 0], [0, 3, 1]], [[1, 3, 0], [0, 3, 1], [0, 1, 3]]],
@@ -225,5 +226,6 @@ class TransformNet(nn.Module):
             return self.last(x) + photo, maps
         x = self.head(x, style_mix)
         if len(self.upsamples) == 2:
+            assert self.last.bias is not None
             return upsampled_conv(x, self.last.weight, self.last.bias) + photo, maps
         return self.last(self.upsamples[2](x)) + photo, maps
