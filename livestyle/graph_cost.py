@@ -132,6 +132,11 @@ def _conv(node: _Node, inputs: Sequence[Shape], _: object) -> Shape:
     return (count, made, *out)
 
 
+def _pool(node: _Node, inputs: Sequence[Shape], _: object) -> Shape:
+    channels = inputs[0][1]
+    return _conv(node, [inputs[0], (channels, channels, *node.numbers["kernel_shape"])], None)
+
+
 def _pad(_: _Node, inputs: Sequence[Shape], known: Mapping[int, list[float]]) -> Shape:
     rank = len(inputs[0])
     pads = [int(pad) for pad in known[1]]
@@ -180,6 +185,7 @@ def _slice(_: _Node, inputs: Sequence[Shape], known: Mapping[int, list[float]]) 
 
 
 _RULES: dict[str, Callable[[_Node, Sequence[Shape], Mapping[int, list[float]]], Shape]] = {
+    "AveragePool": _pool,
     "Conv": _conv,
     "DepthToSpace": _depth_to_space,
     "Gather": _gather,

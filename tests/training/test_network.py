@@ -21,7 +21,7 @@ from livestyle.training.network import (
 )
 
 STEMS: list[Stem] = ["plain", "space_to_depth"]
-UPSAMPLINGS: list[Upsampling] = ["bilinear", "nearest", "pixel_shuffle"]
+UPSAMPLINGS: list[Upsampling] = ["smooth", "bilinear", "nearest", "pixel_shuffle"]
 
 
 def one_hot(*rows: int, n_styles: int = 3) -> Tensor:
