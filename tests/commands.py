@@ -7,7 +7,18 @@ from pathlib import Path
 
 Run = Callable[..., tuple[int, str, str]]  # arguments -> exit status, stdout, stderr: conftest's `run`
 
-COMMANDS = ("video", "image", "styles", "webcam", "doctor", "bench", "train", "export")
+COMMANDS = (
+    "video",
+    "image",
+    "styles",
+    "webcam",
+    "doctor",
+    "bench",
+    "train",
+    "export",
+    "add-style",
+    "optimize",
+)
 
 
 def is_one_error(stderr: str) -> bool:

@@ -109,7 +109,8 @@ def test_help_and_version_answer_without_the_heavy_parts() -> None:
 
 
 def test_the_commands_keep_their_order() -> None:
-    names = tuple(command.callback.__name__ for command in app.registered_commands if command.callback)
+    callbacks = [command.callback for command in app.registered_commands]
+    names = tuple(call.__name__.replace("_", "-") for call in callbacks if call)
     assert names == COMMANDS
 
 

@@ -1,4 +1,4 @@
-"""Content photos and style paintings, from folders that hold anything."""
+"""Content photos and style paintings, from folders and tar files that hold anything."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch.utils.data import Dataset
 from livestyle.errors import RecipeError, SourceError
 from livestyle.frame import Image
 from livestyle.pictures import read_picture
+from livestyle.training.photos import Photo, find_photos
 
 log = logging.getLogger(__name__)
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 # The short side of a photo is scaled to crop * U(1, this) before the crop is cut.
 LARGEST_SCALE = 2.5
 MAX_TRIES = 100
@@ -29,19 +29,16 @@ class ContentImages(Dataset[Tensor]):
     That makes a resumed run see the photos that an uninterrupted one would have seen.
     A photo that cannot be read, or is smaller than half a crop, is replaced by another and named once.
 
+    folder: of photos and tar files, or one tar file.
     Item: (batch, crop, crop, 3) uint8 RGB. Raises RecipeError when the folder holds no usable photo.
     """
 
     def __init__(self, folder: Path, *, batch: int, crop: int, steps: int, seed: int) -> None:
-        if not folder.is_dir():
-            raise RecipeError(f"no folder of photos at {folder}: set content_folder in the recipe")
-        self.paths = sorted(
-            path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
-        )
-        if not self.paths:
+        self.photos = find_photos(folder)
+        if not self.photos:
             raise RecipeError(f"no photos in {folder}: set content_folder in the recipe")
         self.batch, self.crop, self.steps, self.seed = batch, crop, steps, seed
-        self.skipped: set[Path] = set()
+        self.skipped: set[Photo] = set()
 
     def __len__(self) -> int:
         return self.steps
@@ -52,15 +49,15 @@ class ContentImages(Dataset[Tensor]):
 
     def _crop(self, rng: np.random.Generator) -> Image:
         for _ in range(MAX_TRIES):
-            path = self.paths[rng.integers(len(self.paths))]
-            photo = read_rgb(path)
+            place = self.photos[rng.integers(len(self.photos))]
+            photo = place.read()
             if photo is not None and min(photo.shape[:2]) >= self.crop // 2:
                 break
-            if path not in self.skipped:
-                self.skipped.add(path)
-                log.warning("skipped %s: %s", path, "cannot be read" if photo is None else "too small")
+            if place not in self.skipped:
+                self.skipped.add(place)
+                log.warning("skipped %s: %s", place, "cannot be read" if photo is None else "too small")
         else:
-            raise RecipeError(f"{MAX_TRIES} photos in a row could not be used; the last was {path}")
+            raise RecipeError(f"{MAX_TRIES} photos in a row could not be used; the last was {place}")
         photo = resize_short_side(photo, round(self.crop * rng.uniform(1, LARGEST_SCALE)))
         y = rng.integers(photo.shape[0] - self.crop + 1)
         x = rng.integers(photo.shape[1] - self.crop + 1)

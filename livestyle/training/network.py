@@ -89,11 +89,11 @@ class ResidualBlock(nn.Module):
 class Upsample(nn.Module):
     """Twice the size. Shapes: (B, C, H, W) -> (B, C, 2H, 2W).
 
-    Each kind leaves copies of the picture's spectrum around multiples of 1/2, and a network paints with them:
-    a texture that repeats with the pixels, a grid, and stands still where the scene moves (Karras et al. 2021,
-    arXiv:2106.12423). Of a wave of 9 pixels bilinear leaves a copy of 5 %, smooth (bilinear, then the mean of
-    3x3) one of 1 %. nearest and pixel_shuffle (ICNR initialisation, Aitken et al. 2017, arXiv:1707.02937)
-    learn faster and print the strongest grid.
+    Each kind leaves copies of the picture's spectrum around multiples of 1/2, and a network paints with
+    them: a texture that repeats with the pixels, a grid, and stands still where the scene moves (Karras et
+    al. 2021, arXiv:2106.12423). Of a wave of 9 pixels bilinear leaves a copy of 5 %, smooth (bilinear, then
+    the mean of 3x3) one of 1 %. nearest and pixel_shuffle (ICNR initialisation, Aitken et al. 2017,
+    arXiv:1707.02937) learn faster and print the strongest grid.
     """
 
     def __init__(self, channels: int, upsampling: Upsampling) -> None:

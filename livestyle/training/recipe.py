@@ -12,9 +12,12 @@ from livestyle.errors import RecipeError
 from livestyle.manifest import ORIGINAL, Manifest, Style
 from livestyle.training.features import CONVS_PER_BLOCK, Pooling
 from livestyle.training.network import Stem, Upsampling
+from livestyle.training.style_losses import StyleLoss
 
 T = TypeVar("T")
 MAX_RECIPE_BYTES = 1_000_000
+# What style fractions are measured on. A recipe asks for all but the last unless it says otherwise: relu5_1
+# wants large shapes, which small networks paint as patches of one colour (models/README.md).
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -30,6 +33,8 @@ class StyleRecipe:
     licence: str = ""
     source: str = ""
     style_size: int = 0  # pixels, in place of the recipe's: larger for paintings of small dots; 0 keeps it
+    weight: float = 1.0  # multiplies the recipe's style_weight and divides its style_target, for this style
+    own_colours: bool = False  # only the brightness is painted; the colours stay the photo's
 
 
 @dataclass(frozen=True)
@@ -58,20 +63,23 @@ class Recipe:
     batch: int = 4
     crop: int = 224  # pixels; a multiple of 8
     style_size: int = 256  # short side of the painting in pixels: smaller means finer strokes
-    learning_rate: float = 2e-3
-    style_learning_rate: float = 8e-3  # of gamma, beta and gates: each sees only its own style's samples
+    learning_rate: float = 1.4e-3
+    style_learning_rate: float = 6e-3  # of gamma, beta and gates: each sees only its own style's samples
     seed: int = 0
 
     pooling: Pooling = "max"
     content_layer: str = "relu3_1"
-    style_layers: tuple[str, ...] = STYLE_LAYERS
+    style_layers: tuple[str, ...] = STYLE_LAYERS[:4]
+    style_loss: StyleLoss = "gram"  # what of these layers is the style
     content_weight: float = 8.0
     style_weight: float = 12.0
     style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
+    patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     tv_weight: float = 0.1
-    grid_weight: float = 0.05
-    colour_weight: float = 15.0  # keeps patches of colour, and their borders, away that the photo lacks
-    correlation_weight: float = 3.0  # keeps the network's channels apart, so that none of the photo is lost
+    grid_weight: float = 14.0
+    hatching_weight: float = 0.0  # keeps regular lines of a few pixels away from flat places
+    colour_weight: float = 30.0  # keeps patches of colour, and their borders, away that the photo lacks
+    correlation_weight: float = 1.0  # keeps the network's channels apart, so that none of the photo is lost
     stability_weight: float = 60.0  # of holding still while the scene moves or the sensor is noisy; 0: off
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
@@ -183,10 +191,9 @@ def _fill(kind: type[T], table: object, where: str, **given: Any) -> T:
 
 def _typed(value: object, kind: str, where: str) -> object:
     """`value` as the field's type, which dataclasses keep as text."""
-    choices = {"Stem": get_args(Stem), "Upsampling": get_args(Upsampling), "Pooling": get_args(Pooling)}
-    if kind in choices:
-        if value not in choices[kind]:
-            raise RecipeError(f"{where} must be one of {', '.join(choices[kind])}, not {value!r}")
+    if choices := _CHOICES.get(kind):
+        if value not in choices:
+            raise RecipeError(f"{where} must be one of {', '.join(choices)}, not {value!r}")
         return value
     if kind.startswith("tuple"):
         inner = int if "int" in kind else str
@@ -199,6 +206,13 @@ def _typed(value: object, kind: str, where: str) -> object:
         raise RecipeError(f"{where} must be {kind}, not {value!r}")
     return value
 
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "Stem": get_args(Stem),
+    "Upsampling": get_args(Upsampling),
+    "Pooling": get_args(Pooling),
+    "StyleLoss": get_args(StyleLoss),
+}
 
 # Bounds that keep a stranger's recipe from asking for more than a machine has.
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -214,8 +228,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "content_weight": (0, 1e6),
     "style_weight": (0, 1e6),
     "style_target": (0, 1),
+    "patch_weight": (0, 1e6),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
+    "hatching_weight": (0, 1e6),
     "colour_weight": (0, 1e6),
     "correlation_weight": (0, 1e6),
     "stability_weight": (0, 1e6),
@@ -241,6 +257,8 @@ def _check(recipe: Recipe, where: str) -> None:
             raise RecipeError(
                 f"{where}: style_size of {style.name} must lie in {low:g} … {high:g}, not {style.style_size}"
             )
+        if not 0.01 <= style.weight <= 100:  # also for nan
+            raise RecipeError(f"{where}: weight of {style.name} must lie in 0.01 … 100, not {style.weight}")
         if Path(style.image).is_absolute() or ".." in Path(style.image).parts:
             raise RecipeError(
                 f"{where}: the image of {style.name} must lie inside style_folder, not {style.image}"

@@ -7,25 +7,36 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 
 from livestyle.errors import DeviceError, RecipeError
 from livestyle.frame import Image
 from livestyle.pictures import write_picture
-from livestyle.training.dataset import read_rgb, resize_short_side, to_image, to_tensor
+from livestyle.training.dataset import resize_short_side, to_image, to_tensor
 from livestyle.training.network import TransformNet
+from livestyle.training.photos import find_photos
+from livestyle.training.ranks import Ranks
 from livestyle.training.recipe import Recipe
 from livestyle.training.state import TrainState
-from livestyle.training.train import TrainStep, train
+from livestyle.training.train import ALONE, TrainStep, train
 
 CHECKPOINT = "checkpoint.pt"
 PREVIEW = "preview.png"
 LOG = "log.jsonl"
+CURVES = "tensorboard"  # a folder
 LOG_EVERY = 50  # steps
 PREVIEW_PHOTOS, PREVIEW_SIZE = 3, 256
+
+
+class Curves(Protocol):
+    """What TensorBoard's writer does."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> object: ...
+
+    def close(self) -> object: ...
 
 
 def open_run(recipe: Recipe, folder: Path, *, resume: bool, device: str) -> TrainState:
@@ -48,24 +59,57 @@ def run_training(
     save_every: float,
     stopped: Callable[[], bool],
     workers: int = 0,
+    ranks: Ranks = ALONE,
+    curves: Curves | None = None,
 ) -> Iterator[TrainStep]:
     """Train, and keep the folder up to date: every `save_every` seconds, when stopped, and at the end.
 
-    `stopped` is asked after every step, so that a checkpoint is never taken in the middle of one.
+    `stopped` is asked after every step, so that a checkpoint is never taken in the middle of one. Of several
+    ranks the first alone writes, and all end after the same step when one is stopped.
     """
-    _append(folder / LOG, "")  # an unwritable folder is refused before the first step
+    writes = ranks.rank == 0
+    if writes:
+        _append(folder / LOG, "")  # an unwritable folder is refused before the first step
     saved = time.monotonic()
-    for step in train(state, workers=workers):
-        if step.step % LOG_EVERY == 0:
+    for step in train(state, workers=workers, ranks=ranks):
+        if writes and step.step % LOG_EVERY == 0:
             _append(folder / LOG, json.dumps(asdict(step)) + "\n")
-        last = stopped() or step.step >= state.recipe.steps
-        if last or time.monotonic() - saved > save_every:
+            if curves is not None:
+                draw(curves, step)
+        last = ranks.any(stopped(), state.device) or step.step >= state.recipe.steps
+        if writes and (last or time.monotonic() - saved > save_every):
             state.save(folder / CHECKPOINT)
             write_picture(folder / PREVIEW, preview(state), overwrite=True)
             saved = time.monotonic()
+        if last:
+            ranks.any(False, state.device)  # torchrun ends all when one leaves: not before all is saved
         yield step
         if last:
             return
+
+
+def open_curves(folder: Path) -> Curves:
+    """A writer of TensorBoard's logs in the run's folder. Raises RecipeError without the package."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise RecipeError(
+            "--tensorboard needs TensorBoard: pip install 'livestyle[train,tensorboard]'"
+        ) from error
+    try:
+        writer: Curves = SummaryWriter(str(folder / CURVES))
+    except OSError as error:
+        raise RecipeError(f"cannot write {folder / CURVES}: {error.strerror or error}") from error
+    return writer
+
+
+def draw(curves: Curves, step: TrainStep) -> None:
+    """Add a step's loss and fractions to the curves."""
+    curves.add_scalar("loss", step.loss, step.step)
+    curves.add_scalar("original_error", step.original_error, step.step)
+    for kind, fractions in (("style", step.style_fractions), ("content", step.content_fractions)):
+        for name, fraction in fractions.items():
+            curves.add_scalar(f"{kind}/{name}", fraction, step.step)
 
 
 def _append(path: Path, text: str) -> None:
@@ -94,14 +138,14 @@ def paint_all(network: TransformNet, photo: Image) -> Image:
 
 
 def photos_in(folder: Path, count: int, short_side: int = 384) -> list[Image]:
-    """The first `count` readable photos below a folder, scaled to one short side."""
-    if not folder.is_dir():
+    """The first `count` readable photos below a folder or in a tar file, scaled to one short side."""
+    if not folder.exists():
         raise RecipeError(f"no folder of photos at {folder}: give --photos FOLDER")
     photos: list[Image] = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for place in find_photos(folder):
         if len(photos) == count:
             break
-        if cv2.haveImageReader(str(path)) and (photo := read_rgb(path)) is not None:
+        if (photo := place.read()) is not None:
             photos.append(resize_short_side(photo, short_side))
     return photos
 

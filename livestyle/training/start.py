@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,7 +14,10 @@ from livestyle.manifest import Manifest
 from livestyle.model_file import read_model_file
 from livestyle.training.network import TransformNet
 
-_PREFIX = "network."  # of the graph that export.py writes
+if TYPE_CHECKING:
+    from onnx import GraphProto
+
+WEIGHT_PREFIX = "network."  # of the graph that export.py writes
 
 
 def start_from(network: TransformNet, styles: list[str], path: Path) -> None:
@@ -49,15 +53,45 @@ def read_weights(path: Path) -> tuple[Mapping[str, Tensor], list[str]]:
     file = read_model_file(path)
     names = [style.name for style in Manifest.from_json(file.manifest_json, where=str(path)).styles]
     try:
-        tensors = onnx.load_from_string(file.content).graph.initializer
-        weights = {
-            tensor.name.removeprefix(_PREFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
-            for tensor in tensors
-            if tensor.name.startswith(_PREFIX)
+        graph = onnx.load_from_string(file.content).graph
+        tensors = {
+            tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
+            for tensor in graph.initializer
         }
     except (DecodeError, ValueError, TypeError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
+    weights = {
+        name.removeprefix(WEIGHT_PREFIX): value
+        for name, value in tensors.items()
+        if name.startswith(WEIGHT_PREFIX)
+    }
+    if "last.weight" not in weights:
+        weights |= _unfolded_last(graph, tensors)
     return weights, names
+
+
+def _unfolded_last(graph: GraphProto, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The last conv of a graph that holds it folded with the upsampling before it (network.upsampled_conv).
+
+    Export computes the folded weights once for all. Folding is linear and loses nothing, so least squares
+    give the conv back, to float32's rounding. Empty where the graph ends in something else.
+    """
+    shuffled = [node.input[0] for node in graph.node if node.op_type == "DepthToSpace"][-1:]
+    convs = [node for node in graph.node if node.op_type == "Conv" and list(node.output) == shuffled]
+    if len(convs) != 1 or len(convs[0].input) != 3:
+        return {}
+    weight, bias = (tensors.get(name) for name in convs[0].input[1:])
+    if weight is None or bias is None or weight.shape[0] != 12 or weight.shape[2:] != (3, 3):
+        return {}
+    taps = torch.tensor(  # [phase, neighbour, tap], as upsampled_conv has them
+        [[[3, 1, 0], [1, 3, 3], [0, 0, 1]], [[1, 0, 0], [3, 3, 1], [0, 1, 3]]], dtype=torch.float64
+    )
+    back = torch.linalg.pinv(taps.flatten(0, 1) / 4).reshape(3, 2, 3)  # [tap, phase, neighbour]
+    folded = weight.double().reshape(3, 2, 2, -1, 3, 3)
+    return {
+        "last.weight": torch.einsum("kpqcmn,ipm,jqn->kcij", folded, back, back).float(),
+        "last.bias": bias[::4].clone(),
+    }
 
 
 def is_style_row(name: str) -> bool:

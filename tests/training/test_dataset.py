@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
 import logging
+import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +140,106 @@ def test_half_a_crop_is_large_enough(tmp_path: Path) -> None:
 
 def test_photos_in_folders_of_folders_are_found(tmp_path: Path) -> None:
     write_pictures(tmp_path / "a" / "b", ["deep.PNG"])
-    assert [path.name for path in photos_of(tmp_path).paths] == ["deep.PNG"]
+    assert [photo.path.name for photo in photos_of(tmp_path).photos] == ["deep.PNG"]
+
+
+def tar_of(path: Path, members: dict[str, bytes], **options: Any) -> Path:
+    """A tar file of regular members in this order."""
+    with tarfile.open(path, "w", **options) as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("whole_folder", [True, False], ids=["a folder of it", "the tar file itself"])
+def test_photos_in_a_tar_file_give_the_batches_that_the_same_files_give(
+    whole_folder: bool, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shards").mkdir()
+    members = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    shard = tar_of(tmp_path / "shards" / "0.tar", members | {"notes.txt": b"words"})
+    found, expected = photos_of(shard.parent if whole_folder else shard), photos_of(folder)
+    assert len(found.photos) == 4
+    for step in range(5):
+        assert torch.equal(found[step], expected[step])
+
+
+def test_files_and_shards_stand_in_one_order(folder: Path) -> None:
+    tar_of(folder / "b.tar", {"z.png": png(GOOD), "y.png": png(GOOD)})
+    assert [photo.member or photo.path.name for photo in photos_of(folder).photos] == [
+        *("a.png", "b.jpg"),
+        *("z.png", "y.png"),
+        *("c.webp", "d.bmp"),
+    ]
+
+
+def test_members_of_hostile_names_are_photos_like_any_other_and_nothing_is_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shards = tmp_path / "a" / "shards"
+    shards.mkdir(parents=True)
+    names = ["../../up.png", "/etc/root.png", "two\nlines\x1b[2J.png", "x" * 300 + ".png"]
+    tar_of(shards / "0.tar", {name: png(GOOD) for name in names} | {"bad\n.png": b"no picture"})
+    photos = photos_of(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        for step in range(9):
+            assert photos[step].shape == (2, 64, 64, 3)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.isprintable()
+    assert line == f"skipped {shards / '0.tar'}, 'bad\\n.png': cannot be read"
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "shards", "0.tar"]
+
+
+def test_what_is_no_plain_member_is_passed_over(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
+            member = tarfile.TarInfo("link.png")
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+        tar.addfile(tarfile.TarInfo("empty.png"))
+    with pytest.raises(RecipeError, match=r"no photos in .*0.tar: set content_folder"):
+        photos_of(tmp_path / "0.tar")
+
+
+def test_a_shard_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    shard = tar_of(tmp_path / "0.tar", {f"{n}.png": png(GOOD) for n in range(4)})
+    shard.write_bytes(shard.read_bytes()[: 2 * 512 + 2 * len(png(GOOD))])  # in the middle of the second
+    with pytest.raises(RecipeError, match=r"cannot read the photos in .*0.tar: .*; copy it again"):
+        photos_of(tmp_path)
+
+
+def spoiled_header(content: bytes, size: bytes) -> bytes:
+    """A tar file whose second member claims a size: field of 12 bytes at 124, checksum of 8 at 148."""
+    start = 512 + -(-len(png(GOOD)) // 512) * 512
+    header = bytearray(content[start : start + 512])
+    header[124:136] = size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return content[:start] + bytes(header) + content[start + 512 :]
+
+
+@pytest.mark.parametrize(
+    "size",
+    [b"\xff" * 12, b"\xff" * 10 + b"\xf0\x00", b"\x80" + b"\x7f" * 11, b"77777777777\0", b"words\0" * 2],
+)
+def test_a_size_that_cannot_be_neither_hangs_nor_fills_the_memory(size: bytes, tmp_path: Path) -> None:
+    shard = tar_of(tmp_path / "0.tar", {f"{n}.png": png(GOOD) for n in range(3)})
+    shard.write_bytes(spoiled_header(shard.read_bytes(), size))
+    with suppress(RecipeError):  # which of the two depends on the version of Python
+        assert [photo.member for photo in photos_of(tmp_path).photos] == ["0.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("a.tar", "cannot read the photos in"), ("a.tar.gz", "unpack .gz")]
+)
+def test_what_is_no_tar_file_is_named(name: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"no archive" * 100)
+    with pytest.raises(RecipeError, match=says) as caught:
+        photos_of(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_a_folder_without_a_usable_photo_is_an_error(tmp_path: Path) -> None:

@@ -44,7 +44,17 @@ def test_a_recipe_holds_what_its_file_says() -> None:
 def test_what_a_recipe_leaves_out_has_a_default() -> None:
     recipe = parse_recipe(recipe_text(steps=None, batch=None, crop=None))
     assert (recipe.steps, recipe.batch, recipe.crop) == (10_000, 4, 224)
-    assert recipe.style_layers == STYLE_LAYERS
+    assert recipe.style_layers == STYLE_LAYERS[:4]
+    assert (recipe.style_loss, recipe.patch_weight) == ("gram", 0)
+    assert (recipe.styles[0].weight, recipe.styles[0].own_colours) == (1, False)
+
+
+def test_a_short_recipe_asks_for_what_the_card_recommends() -> None:
+    """models/README.md: without relu5_1, and with more against grids and patches than once."""
+    recipe = parse_recipe(recipe_text())
+    assert "relu5_1" not in recipe.style_layers
+    assert (recipe.grid_weight, recipe.colour_weight, recipe.correlation_weight) == (14, 30, 1)
+    assert (recipe.learning_rate, recipe.style_learning_rate) == (1.4e-3, 6e-3)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.toml")), ids=lambda path: path.name)
@@ -74,8 +84,9 @@ def test_every_shipped_recipe_is_valid(path: Path) -> None:
         ("style_layers", ["relu1_1", 2], "style_layers must be a list of str"),
         ("stem", "sideways", "stem must be one of plain, space_to_depth, not 'sideways'"),
         ("stem", ["plain"], "stem must be one of"),
-        ("upsampling", "magic", "upsampling must be one of bilinear, nearest, pixel_shuffle"),
+        ("upsampling", "magic", "upsampling must be one of "),
         ("pooling", 2, "pooling must be one of max, average"),
+        ("style_loss", "gran", "style_loss must be one of gram, mean_std, sliced_wasserstein, not 'gran'"),
         ("widths", [16, 32], "widths must be three numbers"),
         ("widths", [16, 32, 64, 128], "widths must be three numbers"),
         ("widths", [0, 32, 64], "widths must be three numbers in 1 … 512"),
@@ -108,7 +119,7 @@ def test_whole_numbers_have_bounds(key: str, low: int, high: int) -> None:
 
 
 RATES = ["learning_rate", "style_learning_rate"]
-WEIGHTS = ["content_weight", "style_weight", "tv_weight", "grid_weight", "identity_weight"]
+WEIGHTS = ["content_weight", "style_weight", "tv_weight", "grid_weight", "identity_weight", "patch_weight"]
 SHARES = ["style_target", "identity_share"]
 
 
@@ -138,6 +149,19 @@ def test_what_is_not_a_sensible_number_is_refused(key: str, value: str) -> None:
 )
 def test_what_is_no_recipe_is_refused(text: str, says: str) -> None:
     assert says in why(text)
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "0", "-1", "101"])
+def test_a_style_has_a_sensible_weight(weight: str) -> None:
+    text = recipe_text(styles=[ROW]) + f"weight = {weight}\n"
+    assert "weight of dots must lie in 0.01 … 100" in why(text)
+
+
+def test_a_style_may_have_its_own_size_weight_and_colours() -> None:
+    row = ROW | {"style_size": 384, "weight": 2, "own_colours": True}
+    (style,) = parse_recipe(recipe_text(styles=[row])).styles
+    assert (style.style_size, style.weight, style.own_colours) == (384, 2.0, True)
+    assert "style 1: own_colours must be bool, not 1" in why(recipe_text(styles=[ROW | {"own_colours": 1}]))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,220 @@
+"""What a step's painted pictures are asked for: all losses together."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from livestyle.training.features import LossNetwork
+from livestyle.training.losses import (
+    channel_correlation,
+    chroma_distance,
+    content_distance,
+    fine_hatching,
+    foreign_edges,
+    grid_excess,
+    instability,
+    out_of_range,
+    total_variation,
+    unexplained_colours,
+)
+from livestyle.training.motion import Later, grey, moment_later, warp
+from livestyle.training.paintings import Paintings, dice_of, patch_distances
+from livestyle.training.state import TrainState
+from livestyle.training.style_losses import statistic, statistic_of_kept, style_distances
+
+# Keeps colours from being clipped: of waves that are no grid, clipping makes one (one pixel in twenty was
+# enough for a grid score of 12, where the picture before it had none). As much from the beginning drowns all
+# else in the first hundred steps, and the network forgets the photo for good.
+RANGE_WEIGHT, FIRST_RANGE_WEIGHT = 3000.0, 300.0
+STRICT_FROM, STRICT_FULL = 0.1, 0.3  # shares of the steps
+# Shares of the steps. The style's weight grows until then; what lost the photo never finds it again.
+STYLE_FULL = 0.1
+# What cannot paint yet would hold still by painting nothing.
+STABLE_FROM, STABLE_FULL = 0.25, 0.5
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What each sample of a step shows: `strength` of the row in `labels`, the rest of that in `others`.
+
+    Shapes: (B,) int64 in 1 … N, (B,) int64 in 0 … N with 0 for "original", (B,) float in [0, 1].
+    """
+
+    labels: Tensor
+    others: Tensor
+    strength: Tensor
+
+    def part(self, place: slice) -> Shown:
+        """These samples alone."""
+        return Shown(self.labels[place], self.others[place], self.strength[place])
+
+    def mix(self, rows: int) -> Tensor:
+        """The network's style mix. Shape (B, rows)."""
+        each = torch.arange(len(self.labels))
+        mix = torch.zeros(len(self.labels), rows)
+        mix[each, self.others] = 1 - self.strength
+        mix[each, self.labels] += self.strength
+        return mix
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """total: what to learn from. style, content: fractions remaining. difference: to the photo, [0, 1].
+
+    Shapes: each (B,).
+    """
+
+    total: Tensor
+    style: Tensor
+    content: Tensor
+    difference: Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The losses of a recipe, with the paintings that they lead to."""
+
+    loss_network: LossNetwork
+    paintings: Paintings
+
+    def of(self, state: TrainState, photos: Tensor, place: slice, shown: Shown) -> StepLoss:
+        """What the network paints of photos[place], and how good it is.
+
+        photos: the whole batch, (B, 3, H, W), [0, 1], from which all dice are cast, so that a sample's losses
+        do not depend on who computes them. shown: of the whole batch.
+        """
+        recipe, device, paintings = state.recipe, state.device, self.paintings
+        progress = state.step / recipe.steps
+        photo, shown = photos[place], shown.part(place)
+        labels, strength = shown.labels, shown.strength
+        mix = shown.mix(len(recipe.styles) + 1).to(device)
+        painted = (strength > 0).to(device).float()  # (B,): 0 where only "original" shows
+        own = self._own_colours(shown).to(device)
+        layers = {recipe.content_layer, *recipe.style_layers, *paintings.patches}
+        blended = bool(((strength > 0) & (strength < 1) & (shown.others == 0)).any())
+
+        with precision(device):
+            with torch.no_grad():
+                wanted = layers if blended else {recipe.content_layer}
+                photo_features = self.loss_network(_without_colours(photo, own), wanted)
+            stylized, feature_maps = state.network.trace(photo, mix)
+            stylized = stylized.float()
+            seen = clipped(stylized)
+            features = self.loss_network(_without_colours(seen, own), layers)
+            stability_weight = recipe.stability_weight * ramp(progress, STABLE_FROM, STABLE_FULL)
+            if stability_weight:
+                dice = torch.Generator().manual_seed(recipe.seed * 15485863 + state.step)
+                later = _part(moment_later(photos, dice), place)
+                later_painted = clipped(state.network(later.image, mix).float())
+        style = self._style(state, features, photo_features if blended else {}, shown)
+        layer = recipe.content_layer
+        content = content_distance(features[layer].float(), photo_features[layer].float())
+        content = content / paintings.content_baseline
+        if bool(own.any()):
+            content = content + own * chroma_distance(seen, photo)
+        difference = (stylized - photo).abs().mean((1, 2, 3))
+        weights = (state.style_weights * paintings.weight)[labels].to(device)
+        style_weight = recipe.style_weight * ramp(progress, 0.0, STYLE_FULL)
+        total = painted * (
+            style_weight * weights * style
+            + recipe.content_weight * content
+            + recipe.tv_weight * total_variation(seen)
+            + recipe.grid_weight * grid_excess(seen)
+            + recipe.hatching_weight * fine_hatching(seen, photo) / paintings.fine_range[labels].to(device)
+            + recipe.colour_weight
+            * (unexplained_colours(seen, photo) + foreign_edges(seen, photo))
+            / paintings.colour_range[labels].to(device)
+        )
+        total = total + (1 - painted) * recipe.identity_weight * difference
+        strict = ramp(progress, STRICT_FROM, STRICT_FULL)
+        range_weight = FIRST_RANGE_WEIGHT + strict * (RANGE_WEIGHT - FIRST_RANGE_WEIGHT)
+        total = total + range_weight * out_of_range(stylized)
+        total = total + recipe.correlation_weight * channel_correlation(feature_maps)
+        if paintings.patches:
+            weight = recipe.patch_weight * ramp(progress, 0.0, STYLE_FULL)
+            total = total + weight * weights * self._patches(state, features, shown)
+        if stability_weight:
+            total = total + stability_weight * instability(later_painted, warp(seen, later.grid), later)
+        return StepLoss(total, style.detach(), content.detach(), difference.detach())
+
+    def _style(
+        self,
+        state: TrainState,
+        features: dict[str, Tensor],
+        photo_features: dict[str, Tensor],
+        shown: Shown,
+    ) -> Tensor:
+        """Style fractions remaining. Half the strength asks for a statistic half way. Shape (B,).
+
+        photo_features: {} where no sample blends "original" with a style.
+        """
+        recipe, device = state.recipe, state.device
+        kind, seed = recipe.style_loss, dice_of(recipe, state.step)
+        alone = (shown.others == 0).to(device)
+        strength = shown.strength.to(device)
+        targets = {}
+        for layer in recipe.style_layers:
+            kept = self.paintings.kept[layer]
+            target = statistic_of_kept(kind, kept[shown.labels], seed)
+            other = statistic_of_kept(kind, kept[shown.others], seed)
+            own = statistic(kind, photo_features[layer], seed) if photo_features else target
+            start = torch.where(alone[:, None, None], own, other)
+            targets[layer] = start + strength[:, None, None] * (target - start)
+        baseline = self.paintings.style_baseline
+        first, second = baseline[shown.labels.to(device)], baseline[shown.others.to(device)]
+        from_photo = second + strength * (first - second)
+        return style_distances(kind, features, targets, seed) / torch.where(alone, first, from_photo)
+
+    def _patches(self, state: TrainState, features: dict[str, Tensor], shown: Shown) -> Tensor:
+        """Patch fractions remaining, each painting's by its share of the mix. Shape (B,)."""
+        seed, baseline = dice_of(state.recipe, state.step), self.paintings.patch_baseline
+        total = torch.zeros(len(shown.labels), device=state.device)
+        for rows, share in ((shown.labels, shown.strength), (shown.others, 1 - shown.strength)):
+            share = (share * (rows > 0)).to(state.device)
+            if bool(share.any()):
+                fraction = patch_distances(features, self.paintings.patches, rows, seed) / baseline[rows]
+                total = total + torch.where(share > 0, share * fraction, 0)  # row 0 has no patches
+        return total
+
+    def _own_colours(self, shown: Shown) -> Tensor:
+        """How much of each sample's colours is the photo's own. Shape (B,)."""
+        flags, alone = self.paintings.own_colours, shown.others == 0
+        mixed = shown.strength * flags[shown.labels] + (1 - shown.strength) * flags[shown.others]
+        return torch.where(alone, flags[shown.labels], mixed)
+
+
+def clipped(image: Tensor) -> Tensor:
+    """What is seen of a picture: [0, 1]. The gradient passes as if nothing had been cut off.
+
+    Clipping one pixel in fifty was enough to turn a calm texture into a grid of two pixels, which a loss that
+    looks at the uncut picture cannot see.
+    """
+    return image + (image.clamp(0, 1) - image).detach()
+
+
+def ramp(progress: float, begin: float, full: float) -> float:
+    """Share of a weight that grows from 0 at `begin` to 1 at `full`, shares of the steps."""
+    return min(max((progress - begin) / (full - begin), 0.0), 1.0)
+
+
+def precision(device: torch.device) -> torch.autocast | nullcontext[None]:
+    """What networks compute in while they train."""
+    # bfloat16 needs no loss scaling; on the CPU these thin networks get slower by it.
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+def _without_colours(image: Tensor, share: Tensor) -> Tensor:
+    """The picture as the loss network sees it, a share of its colours taken away. (B, 3, H, W), (B,)."""
+    if not bool(share.any()):
+        return image
+    return image + share[:, None, None, None] * (grey(image) - image)
+
+
+def _part(later: Later, place: slice) -> Later:
+    return Later(later.image[place], later.grid[place], later.inside[place], later.brighter[place])

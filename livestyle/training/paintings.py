@@ -1,0 +1,201 @@
+"""What a training keeps of its paintings, and what it measures before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from livestyle.training.dataset import ContentImages, load_style_image, to_tensor
+from livestyle.training.features import LossNetwork
+from livestyle.training.losses import content_distance, fine_detail, patch_colours
+from livestyle.training.motion import grey
+from livestyle.training.recipe import Recipe, StyleRecipe
+from livestyle.training.style_losses import (
+    PAINTING_PATCHES,
+    PATCH_LAYERS,
+    PATCHES,
+    kept_of,
+    patch_distance,
+    patches_of,
+    statistic_of_kept,
+    style_distances,
+)
+
+BASELINE_BATCHES = 8
+LEAST_COLOUR_RANGE = 1e-3  # of a painting of one colour
+
+
+@dataclass(frozen=True)
+class Paintings:
+    """A recipe's paintings as its losses see them. Row 0 of every tensor is "original", which has none.
+
+    kept: {layer: (1 + n, M, N)}, of the style loss.
+    patches: {layer: (1 + n, 512, D)}, {} without patch_weight.
+    style_baseline, patch_baseline: distances of plain photos, (1 + n,).
+    content_baseline: the distance of random pairs of photos, ().
+    colour_range, fine_range, weight, own_colours (0 or 1): (1 + n,), on the CPU.
+    """
+
+    kept: Mapping[str, Tensor]
+    patches: Mapping[str, Tensor]
+    style_baseline: Tensor
+    patch_baseline: Tensor
+    content_baseline: Tensor
+    colour_range: Tensor
+    fine_range: Tensor
+    weight: Tensor
+    own_colours: Tensor
+
+    @classmethod
+    def measured(
+        cls, recipe: Recipe, loss_network: LossNetwork, photos: ContentImages, device: torch.device
+    ) -> Paintings:
+        """Raises RecipeError for a painting or photos that cannot be read."""
+        kept = style_grams(recipe, loss_network, device)
+        style, content = measure_baselines(recipe, loss_network, photos, kept)
+        patches = painting_patches(recipe, loss_network, device) if recipe.patch_weight else {}
+        styles = recipe.styles
+        return cls(
+            kept=kept,
+            patches=patches,
+            style_baseline=style,
+            patch_baseline=measure_patch_baseline(recipe, loss_network, photos, patches, device),
+            content_baseline=content,
+            colour_range=torch.tensor([1.0, *(colour_range_of(recipe, style) for style in styles)]),
+            fine_range=torch.tensor([1.0, *(fine_range_of(recipe, style) for style in styles)]),
+            weight=torch.tensor([1.0, *(style.weight for style in styles)]),
+            own_colours=torch.tensor([0.0, *(float(style.own_colours) for style in styles)]),
+        )
+
+
+def dice_of(recipe: Recipe, step: int) -> int:
+    """The seed of a step's directions and patches, which all samples share."""
+    return recipe.seed * 179424673 + step
+
+
+def painting_of(recipe: Recipe, style: StyleRecipe) -> Tensor:
+    """The painting at its size, grey for a style that keeps the photo's colours. (1, 3, H, W), [0, 1]."""
+    painting = load_style_image(recipe.path(recipe.style_folder) / style.image, recipe.size_of(style))
+    return grey(painting).expand(-1, 3, -1, -1).contiguous() if style.own_colours else painting
+
+
+def style_grams(recipe: Recipe, loss_network: LossNetwork, device: torch.device) -> dict[str, Tensor]:
+    """What the recipe's style_loss keeps of each painting, for Gram matrices these: {layer: (1 + n, C, C)}.
+
+    Row 0 (original) is zero and never used.
+    """
+    rows: dict[str, list[Tensor]] = {layer: [] for layer in recipe.style_layers}
+    for style in recipe.styles:
+        with torch.no_grad():
+            features = loss_network(painting_of(recipe, style).to(device), recipe.style_layers)
+            for layer, maps in features.items():
+                rows[layer].append(kept_of(recipe.style_loss, maps, recipe.seed)[0])
+    return _with_row_0(rows)
+
+
+def painting_patches(recipe: Recipe, loss_network: LossNetwork, device: torch.device) -> dict[str, Tensor]:
+    """Patches of each painting, at random places: {layer: (1 + n, 512, D)}, row 0 (original) zero."""
+    rows: dict[str, list[Tensor]] = {layer: [] for layer in PATCH_LAYERS}
+    for style in recipe.styles:
+        with torch.no_grad():
+            features = loss_network(painting_of(recipe, style).to(device), PATCH_LAYERS)
+            for layer, maps in features.items():
+                rows[layer].append(patches_of(maps, PAINTING_PATCHES, recipe.seed)[0])
+    return _with_row_0(rows)
+
+
+def colour_range_of(recipe: Recipe, style: StyleRecipe) -> float:
+    """Variance of the painting's patch colours: what is a blot in red chalk is a stroke in Matisse."""
+    painting = painting_of(recipe, style)
+    return float(patch_colours(painting).var(1, correction=0).mean()) + LEAST_COLOUR_RANGE
+
+
+def fine_range_of(recipe: Recipe, style: StyleRecipe) -> float:
+    """Mean square of the painting's own detail finer than about five pixels: an engraving is made of it."""
+    return float(fine_detail(painting_of(recipe, style)).square().mean()) + LEAST_COLOUR_RANGE
+
+
+def measure_baselines(
+    recipe: Recipe, loss_network: LossNetwork, photos: ContentImages, grams: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Style distance of plain photos to each painting, (1 + n,), and content distance of random pairs, ().
+
+    grams: what `style_grams` gave.
+    """
+    device = next(iter(grams.values())).device
+    n = len(recipe.styles) + 1
+    style, content = torch.zeros(n, device=device), torch.zeros((), device=device)
+    layers = {recipe.content_layer, *recipe.style_layers}
+    with torch.no_grad():
+        # Steps beyond the last, so that training never sees these very crops.
+        for batch in range(recipe.steps, recipe.steps + BASELINE_BATCHES):
+            photo, seed = to_tensor(photos[batch].to(device)), dice_of(recipe, batch)
+            features = loss_network(photo, layers)
+            greys = _grey_features(recipe, loss_network, photo, set(recipe.style_layers))
+            for k in range(1, n):
+                targets = {
+                    layer: statistic_of_kept(recipe.style_loss, grams[layer][k : k + 1], seed)
+                    for layer in recipe.style_layers
+                }
+                seen = greys if recipe.styles[k - 1].own_colours else features
+                distance = style_distances(recipe.style_loss, seen, targets, seed)
+                style[k] += distance.mean() / BASELINE_BATCHES
+            # Another photo: the next of the batch, or its own mirror image where there is only one.
+            maps = features[recipe.content_layer]
+            other = maps.roll(1, 0) if len(maps) > 1 else maps.flip(2)
+            content += content_distance(maps, other).mean() / BASELINE_BATCHES
+    style[0] = 1
+    return style.clamp(min=1e-12), content.clamp(min=1e-12)
+
+
+def measure_patch_baseline(
+    recipe: Recipe,
+    loss_network: LossNetwork,
+    photos: ContentImages,
+    patches: Mapping[str, Tensor],
+    device: torch.device,
+) -> Tensor:
+    """Patch distance of plain photos to each painting, (1 + n,); 1 without patches."""
+    n = len(recipe.styles) + 1
+    if not patches:
+        return torch.ones(n, device=device)
+    total = torch.zeros(n, device=device)
+    with torch.no_grad():
+        for batch in range(recipe.steps, recipe.steps + BASELINE_BATCHES):
+            photo, seed = to_tensor(photos[batch].to(device)), dice_of(recipe, batch)
+            features = loss_network(photo, patches)
+            greys = _grey_features(recipe, loss_network, photo, set(patches))
+            for k in range(1, n):
+                seen = greys if recipe.styles[k - 1].own_colours else features
+                rows = torch.full((len(photo),), k)
+                total[k] += patch_distances(seen, patches, rows, seed).mean() / BASELINE_BATCHES
+    total[0] = 1
+    return total.clamp(min=1e-12)
+
+
+def patch_distances(
+    features: Mapping[str, Tensor], patches: Mapping[str, Tensor], rows: Tensor, seed: int
+) -> Tensor:
+    """Mean over the layers of each image's patch distance to the painting in its row. Shape (B,)."""
+    distances = [
+        patch_distance(patches_of(features[layer], PATCHES, seed), painting[rows])
+        for layer, painting in patches.items()
+    ]
+    return torch.stack(distances).mean(0)
+
+
+def _grey_features(
+    recipe: Recipe, loss_network: LossNetwork, photo: Tensor, layers: set[str]
+) -> dict[str, Tensor]:
+    """The grey photos' features, where a style asks for them."""
+    if not any(style.own_colours for style in recipe.styles):
+        return {}
+    features: dict[str, Tensor] = loss_network(grey(photo).expand(-1, 3, -1, -1), layers)
+    return features
+
+
+def _with_row_0(rows: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
+    return {layer: torch.stack([torch.zeros_like(found[0]), *found]) for layer, found in rows.items()}
