@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from livestyle.cli.options import AsJson, Overwrite, say
-from livestyle.cli.train import _need_torch
+from livestyle.cli.options import AsJson, Overwrite, need_torch, say
 from livestyle.errors import SinkError
 from livestyle.terminal import StopSignal, progress_bar
 
@@ -74,7 +73,7 @@ def optimize(
 
     Example: livestyle optimize me.jpg painting.jpg out.png
     """
-    _need_torch()
+    need_torch()
     # Before torch is loaded: fresh memory in small pages takes a good part of the time.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from livestyle.pictures import check_picture_path, read_picture, write_picture

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Annotated, cast
 
 import typer
 
 from livestyle.engines import Device
+from livestyle.errors import LivestyleError
 
 Style = Annotated[str, typer.Option(help="A number, a name, or a mix: 3, starry_night, 3:0.7,5:0.3.")]
 Strength = Annotated[float, typer.Option(min=0, max=1.5, help="0 is the original, 1 the style.")]
@@ -40,3 +42,9 @@ def smoothing_of(text: str | None) -> float:
 def say(text: str) -> None:
     """A line for people, on stderr: stdout holds results only."""
     print(text, file=sys.stderr, flush=True)
+
+
+def need_torch() -> None:
+    """Raises LivestyleError where torch is missing."""
+    if find_spec("torch") is None:
+        raise LivestyleError("training needs torch: pip install 'livestyle[train]'")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from livestyle.cli.options import AsJson, Overwrite, say
+from livestyle.cli.options import AsJson, Overwrite, need_torch, say
 from livestyle.errors import LivestyleError
 from livestyle.terminal import StopSignal, progress_bar
 
@@ -47,7 +47,7 @@ def train(
     Ctrl-C saves a checkpoint and stops; --resume goes on as if nothing had happened. On several GPUs:
     torchrun --nproc-per-node=N -m livestyle train RECIPE; each takes its part of the recipe's batch.
     """
-    _need_torch()
+    need_torch()
     from livestyle.training.ranks import open_ranks
     from livestyle.training.recipe import load_recipe
     from livestyle.training.run import CHECKPOINT, open_curves, open_run, run_training
@@ -100,7 +100,7 @@ def export(
 
     The model runs on real photos beside torch first, and is not written if they differ.
     """
-    _need_torch()
+    need_torch()
     import torch
 
     from livestyle.training.export import export_onnx
@@ -152,7 +152,7 @@ def add_style(
 
     Example: livestyle add-style painting.jpg --photos photos/
     """
-    _need_torch()
+    need_torch()
     from livestyle.library import find_model
     from livestyle.training import add_style as room
     from livestyle.training.grown_model import check_outputs, open_base
@@ -297,10 +297,3 @@ def _fractions(step: TrainStep) -> str:
         for name in step.style_fractions
     ]
     return f"step {step.step}, style/content left: " + ", ".join(rows)
-
-
-def _need_torch() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise LivestyleError("training needs torch: pip install 'livestyle[train]'")

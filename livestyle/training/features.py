@@ -84,7 +84,7 @@ def open_loss_network(name: str, *, pooling: Pooling = "max") -> LossNetwork:
     if not path.is_file():
         raise RecipeError(
             f"no loss network at {name}: give vgg16, vgg19 or the path of a weights file "
-            "(`loss_network` in the recipe)"
+            "(`--loss-network`, or `loss_network` in a recipe)"
         )
     return slim_vgg19(path, pooling=pooling)
 
@@ -108,7 +108,7 @@ def torchvision_vgg(name: str, *, pooling: Pooling = "max", pretrained: bool = T
     except (OSError, RuntimeError) as error:  # RuntimeError: a download whose hash is wrong
         raise RecipeError(
             f"the weights of {name} could not be downloaded ({error}); connect to the internet once, "
-            "or name a weights file as `loss_network` in the recipe"
+            "or name a weights file (`--loss-network`, or `loss_network` in a recipe)"
         ) from error
     names = [f"conv{b}_{i}" for b, n in enumerate(CONVS_PER_BLOCK[name], 1) for i in range(1, n + 1)]
     convs = [module for module in vgg.features if isinstance(module, nn.Conv2d)]
