@@ -24,7 +24,13 @@ from livestyle.training.losses import (
 from livestyle.training.motion import Later, grey, moment_later, warp
 from livestyle.training.paintings import Paintings, dice_of, patch_distances
 from livestyle.training.state import TrainState
-from livestyle.training.style_losses import statistic, statistic_of_kept, style_distances
+from livestyle.training.style_losses import (
+    palette,
+    palette_distance,
+    statistic,
+    statistic_of_kept,
+    style_distances,
+)
 
 # Keeps colours from being clipped: of waves that are no grid, clipping makes one (one pixel in twenty was
 # enough for a grid score of 12, where the picture before it had none). As much from the beginning drowns all
@@ -121,6 +127,7 @@ class Objective:
         style_weight = recipe.style_weight * ramp(progress, 0.0, STYLE_FULL)
         total = painted * (
             style_weight * weights * style
+            + recipe.palette_weight * ramp(progress, 0.0, STYLE_FULL) * self._palette(seen, photo, shown)
             + recipe.content_weight * content
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
@@ -168,6 +175,16 @@ class Objective:
         first, second = baseline[shown.labels.to(device)], baseline[shown.others.to(device)]
         from_photo = second + strength * (first - second)
         return style_distances(kind, features, targets, seed) / torch.where(alone, first, from_photo)
+
+    def _palette(self, seen: Tensor, photo: Tensor, shown: Shown) -> Tensor:
+        """How far the colours are from the painting's, or from half way there. Shape (B,)."""
+        palettes, device = self.paintings.palettes, seen.device
+        alone = (shown.others == 0).to(device)[:, None, None]
+        start = torch.where(alone, palette(photo), palettes[shown.others])
+        strength = shown.strength.to(device)[:, None, None]
+        wanted = start + strength * (palettes[shown.labels] - start)
+        own = self._own_colours(shown).to(device)  # such a style has no palette
+        return (1 - own) * palette_distance(palette(seen), wanted)
 
     def _patches(self, state: TrainState, features: dict[str, Tensor], shown: Shown) -> Tensor:
         """Patch fractions remaining, each painting's by its share of the mix. Shape (B,)."""

@@ -18,6 +18,7 @@ from livestyle.training.style_losses import (
     PATCH_LAYERS,
     PATCHES,
     kept_of,
+    palette,
     patch_distance,
     patches_of,
     statistic_of_kept,
@@ -34,6 +35,7 @@ class Paintings:
 
     kept: {layer: (1 + n, M, N)}, of the style loss.
     patches: {layer: (1 + n, 512, D)}, {} without patch_weight.
+    palettes: (1 + n, 16, 128).
     style_baseline, patch_baseline: distances of plain photos, (1 + n,).
     content_baseline: the distance of random pairs of photos, ().
     colour_range, fine_range, weight, own_colours (0 or 1): (1 + n,), on the CPU.
@@ -41,6 +43,7 @@ class Paintings:
 
     kept: Mapping[str, Tensor]
     patches: Mapping[str, Tensor]
+    palettes: Tensor
     style_baseline: Tensor
     patch_baseline: Tensor
     content_baseline: Tensor
@@ -61,6 +64,7 @@ class Paintings:
         return cls(
             kept=kept,
             patches=patches,
+            palettes=palettes_of(recipe, device),
             style_baseline=style,
             patch_baseline=measure_patch_baseline(recipe, loss_network, photos, patches, device),
             content_baseline=content,
@@ -94,6 +98,12 @@ def style_grams(recipe: Recipe, loss_network: LossNetwork, device: torch.device)
             for layer, maps in features.items():
                 rows[layer].append(kept_of(recipe.style_loss, maps, recipe.seed)[0])
     return _with_row_0(rows)
+
+
+def palettes_of(recipe: Recipe, device: torch.device) -> Tensor:
+    """Each painting's palette: (1 + n, 16, 128), row 0 (original) zero."""
+    rows = [palette(painting_of(recipe, style).to(device))[0] for style in recipe.styles]
+    return torch.stack([torch.zeros_like(rows[0]), *rows])
 
 
 def painting_patches(recipe: Recipe, loss_network: LossNetwork, device: torch.device) -> dict[str, Tensor]:

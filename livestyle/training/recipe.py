@@ -77,6 +77,7 @@ class Recipe:
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     tv_weight: float = 0.1
     grid_weight: float = 14.0
+    palette_weight: float = 0.0  # asks for all of the painting's colours, not for the mean one
     hatching_weight: float = 0.0  # keeps regular lines of a few pixels away from flat places
     colour_weight: float = 30.0  # keeps patches of colour, and their borders, away that the photo lacks
     correlation_weight: float = 1.0  # keeps the network's channels apart, so that none of the photo is lost
@@ -232,6 +233,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
     "hatching_weight": (0, 1e6),
+    "palette_weight": (0, 1e6),
     "colour_weight": (0, 1e6),
     "correlation_weight": (0, 1e6),
     "stability_weight": (0, 1e6),

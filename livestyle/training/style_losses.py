@@ -6,6 +6,7 @@ statistics are mixed by mixing their numbers, so every kind serves half the stre
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -19,6 +20,7 @@ StyleLoss = Literal["gram", "mean_std", "sliced_wasserstein"]
 
 SLICED_PIXELS, DIRECTIONS, QUANTILES = 2048, 64, 128
 PATCH_LAYERS = ("relu3_1", "relu4_1")
+PALETTE_CELL, PALETTE_DIRECTIONS = 8, 16
 # Every patch of a picture with every one of a painting is too much: 256 of the first, 512 of the second.
 PATCHES, PAINTING_PATCHES = 256, 512
 
@@ -76,6 +78,27 @@ def quantiles(pixels: Tensor, directions: Tensor) -> Tensor:
     with torch.autocast(pixels.device.type, enabled=False):
         along = directions.T.float() @ pixels.float()  # (B, R, P)
     return F.adaptive_avg_pool1d(along.sort(dim=2).values, QUANTILES)
+
+
+def palette(image: Tensor) -> Tensor:
+    """A picture's colours, seen coarsely: quantiles along 16 directions spread over half a sphere.
+
+    The colours are means of 8 x 8 pixels: of strokes as eyes mix them. Gram matrices ask for a painting's
+    mean colour and little more; this asks for the few stars too. Shapes: (B, 3, H, W) -> (B, 16, 128).
+    """
+    i = torch.arange(PALETTE_DIRECTIONS, device=image.device) + 0.5
+    z, turn = i / PALETTE_DIRECTIONS, i * math.pi * (3 - math.sqrt(5))  # the golden angle spreads them evenly
+    ring = (1 - z.square()).sqrt()
+    return quantiles(
+        F.avg_pool2d(image, PALETTE_CELL).flatten(2),
+        torch.stack([ring * torch.cos(turn), ring * torch.sin(turn), z]),
+    )
+
+
+def palette_distance(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference over the wanted palette's own variance, an image each. Shapes: (B, 16, 128)."""
+    spread = wanted.var(2, correction=0).mean(1) + 1e-3  # of a painting of one colour
+    return (found - wanted).square().mean((1, 2)) / spread
 
 
 def style_distances(

@@ -27,6 +27,8 @@ from livestyle.training.style_losses import (
     StyleLoss,
     kept_of,
     mean_std,
+    palette,
+    palette_distance,
     patch_distance,
     patches_of,
     quantiles,
@@ -320,3 +322,24 @@ def test_where_the_photo_has_detail_of_its_own_nothing_counts_as_hatching() -> N
     half[..., 48:] = 0.5
     everywhere = float(fine_hatching(stripes(4), torch.full_like(half, 0.5)))
     assert float(fine_hatching(stripes(4), half)) == pytest.approx(everywhere / 2, rel=0.2)
+
+
+def test_a_palette_holds_every_colour_and_not_where_it_lies() -> None:
+    picture = torch.rand(1, 3, 1, 1).expand(1, 3, 64, 64).clone()
+    picture[..., :16] = torch.tensor([1.0, 0.8, 0.1])[:, None, None]  # a quarter of it is yellow
+    turned = picture.transpose(2, 3)
+    assert float(palette_distance(palette(picture), palette(turned))) == pytest.approx(0, abs=1e-9)
+    # Of the mean colour alone, all of the variance is missing: the distance is variance over variance.
+    mean = picture.mean((2, 3), keepdim=True).expand_as(picture)
+    assert float(palette_distance(palette(mean), palette(picture))) == pytest.approx(1, abs=0.05)
+    assert palette(picture).shape == (1, 16, 128)
+    # And along the first direction, a quarter of the quantiles are the yellow's.
+    values = palette(picture)[0, 0]
+    yellow = values[-1] if (values == values[-1]).sum() < 64 else values[0]
+    assert int(((values - yellow).abs() < 1e-6).sum()) == 32
+
+
+def test_colours_finer_than_a_stroke_are_mixed_as_eyes_mix_them() -> None:
+    checks = torch.zeros(1, 3, 64, 64)
+    checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = 1.0
+    assert torch.allclose(palette(checks), palette(torch.full_like(checks, 0.5)), atol=1e-6)
