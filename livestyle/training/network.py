@@ -173,7 +173,7 @@ class TransformNet(nn.Module):
         head_width: int = 8,
         n_residual: int = 5,
         stem: Stem = "space_to_depth",
-        upsampling: Upsampling = "bilinear",
+        upsampling: Upsampling = "smooth",
     ) -> None:
         super().__init__()
         a, b, c = widths

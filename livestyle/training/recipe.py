@@ -57,31 +57,31 @@ class Recipe:
     head_width: int = 8
     n_residual: int = 5
     stem: Stem = "space_to_depth"
-    upsampling: Upsampling = "bilinear"
+    upsampling: Upsampling = "smooth"
 
     steps: int = 10_000
     batch: int = 4
     crop: int = 224  # pixels; a multiple of 8
     style_size: int = 256  # short side of the painting in pixels: smaller means finer strokes
-    learning_rate: float = 1.4e-3
-    style_learning_rate: float = 6e-3  # of gamma, beta and gates: each sees only its own style's samples
+    learning_rate: float = 2.5e-3
+    style_learning_rate: float = 1e-2  # of gamma, beta and gates: each sees only its own style's samples
     seed: int = 0
 
     pooling: Pooling = "max"
     content_layer: str = "relu3_1"
     style_layers: tuple[str, ...] = STYLE_LAYERS[:4]
     style_loss: StyleLoss = "gram"  # what of these layers is the style
-    content_weight: float = 8.0
-    style_weight: float = 12.0
-    style_target: float = 0.12  # style fraction that each style's own weight is steered to; 0 turns it off
+    content_weight: float = 15.0
+    style_weight: float = 20.0
+    style_target: float = 0.1  # style fraction that each style's own weight is steered to; 0 turns it off
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     tv_weight: float = 0.1
-    grid_weight: float = 14.0
-    palette_weight: float = 0.0  # asks for all of the painting's colours, not for the mean one
-    hatching_weight: float = 0.0  # keeps regular lines of a few pixels away from flat places
-    colour_weight: float = 30.0  # keeps patches of colour, and their borders, away that the photo lacks
+    grid_weight: float = 20.0
+    palette_weight: float = 12.0  # asks for all of the painting's colours, not for the mean one
+    hatching_weight: float = 16.0  # keeps regular lines of a few pixels away from flat places
+    colour_weight: float = 12.0  # keeps patches of colour, and their borders, away that the photo lacks
     correlation_weight: float = 1.0  # keeps the network's channels apart, so that none of the photo is lost
-    stability_weight: float = 60.0  # of holding still while the scene moves or the sensor is noisy; 0: off
+    stability_weight: float = 40.0  # of holding still while the scene moves or the sensor is noisy; 0: off
     identity_weight: float = 10.0
     identity_share: float = 0.08  # of the samples that show row 0, "original"
 

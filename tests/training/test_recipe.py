@@ -50,11 +50,13 @@ def test_what_a_recipe_leaves_out_has_a_default() -> None:
 
 
 def test_a_short_recipe_asks_for_what_the_card_recommends() -> None:
-    """models/README.md: without relu5_1, and with more against grids and patches than once."""
+    """models/README.md: no relu5_1, no copies of the raster, all of the palette, calm flat places."""
     recipe = parse_recipe(recipe_text())
     assert "relu5_1" not in recipe.style_layers
-    assert (recipe.grid_weight, recipe.colour_weight, recipe.correlation_weight) == (14, 30, 1)
-    assert (recipe.learning_rate, recipe.style_learning_rate) == (1.4e-3, 6e-3)
+    assert recipe.upsampling == "smooth"
+    assert (recipe.palette_weight, recipe.hatching_weight, recipe.colour_weight) == (12, 16, 12)
+    assert (recipe.grid_weight, recipe.correlation_weight, recipe.stability_weight) == (20, 1, 40)
+    assert (recipe.learning_rate, recipe.style_learning_rate) == (2.5e-3, 1e-2)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.toml")), ids=lambda path: path.name)
