@@ -35,7 +35,7 @@ from livestyle.training.style_losses import (
 # Keeps colours from being clipped: of waves that are no grid, clipping makes one (one pixel in twenty was
 # enough for a grid score of 12, where the picture before it had none). As much from the beginning drowns all
 # else in the first hundred steps, and the network forgets the photo for good.
-RANGE_WEIGHT, FIRST_RANGE_WEIGHT = 3000.0, 300.0
+RANGE_WEIGHT, FIRST_RANGE_WEIGHT = 12_000.0, 300.0
 STRICT_FROM, STRICT_FULL = 0.1, 0.3  # shares of the steps
 # Shares of the steps. The style's weight grows until then; what lost the photo never finds it again.
 STYLE_FULL = 0.1
