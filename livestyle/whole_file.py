@@ -19,6 +19,7 @@ _NEXT_STEPS = {
     errno.EROFS: "name a folder that you may write to",
     errno.ENAMETOOLONG: "name it shorter",
     errno.EFBIG: "name another disk",
+    errno.ENOENT: "name a folder that exists",
 }
 
 
@@ -75,6 +76,13 @@ class WholeFile:
         self._partial = partial
         return partial
 
+    def probe(self) -> None:
+        """Refuse now, before long work, a file that could not even be begun. Raises SinkError."""
+        try:
+            self.begin()
+        finally:
+            self.abandon()
+
     def complete(self) -> None:
         partial = self._partial
         if partial is None:
@@ -92,6 +100,7 @@ class WholeFile:
         if self._partial is not None:
             with suppress(OSError):
                 self._partial.unlink()
+            self._partial = None
 
     def _check(self) -> None:
         """Refuse early and again at the end: hours may lie between."""

@@ -168,3 +168,12 @@ def test_a_file_that_appears_during_a_with_block_is_kept(tmp_path: Path) -> None
     with pytest.raises(SinkError, match="exists"), WholeFile(tmp_path / "x.bin", overwrite=False):
         (tmp_path / "x.bin").write_text("somebody else's")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["somebody else's"]
+
+
+def test_a_probe_leaves_nothing_and_refuses_what_could_not_be_begun(tmp_path: Path) -> None:
+    WholeFile(tmp_path / "film.mp4", overwrite=False).probe()
+    assert list(tmp_path.iterdir()) == []
+    file = WholeFile(tmp_path / "film.mp4", overwrite=False)
+    tmp_path.rmdir()
+    with pytest.raises(SinkError, match=r"film\.mp4"):
+        file.probe()

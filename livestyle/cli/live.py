@@ -88,7 +88,7 @@ def webcam(
     from livestyle.whole_file import WholeFile
 
     if save_take is not None:
-        WholeFile(save_take, overwrite)  # refused now, not after the show
+        WholeFile(save_take, overwrite).probe()  # refused now, not after the show
     if not (window or record or virtual_camera or save_take or seconds):
         raise SinkError("with --no-window nobody would see it; add --record FILE or --virtual-camera")
     if not folder.is_dir():

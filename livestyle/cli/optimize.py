@@ -83,6 +83,7 @@ def optimize(
     from livestyle.training.optimize_colours import Colours
     from livestyle.training.optimize_masks import read_mask
     from livestyle.training.run import torch_device
+    from livestyle.whole_file import WholeFile
 
     began = time.perf_counter()
     settings = OptimizeSettings(
@@ -106,6 +107,7 @@ def optimize(
     for path in filter(None, (output, preview)):
         _spare(path, inputs)
         check_picture_path(path, overwrite=overwrite)
+        WholeFile(path, overwrite).probe()  # refused now, not after minutes
     photo, alpha = read_picture(content)
     paintings = []
     for number, (path, share) in enumerate(chosen):

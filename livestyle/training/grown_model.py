@@ -81,11 +81,7 @@ def check_outputs(path: Path, overwrite: bool) -> Path:
         raise SinkError(f"cannot write {path}: a model's name ends in {SUFFIX}; name it {path.name}{SUFFIX}")
     preview = path.with_suffix(".png")
     for output in (path, preview):
-        file = WholeFile(output, overwrite)
-        try:
-            file.begin()
-        finally:
-            file.abandon()
+        WholeFile(output, overwrite).probe()
     return preview
 
 

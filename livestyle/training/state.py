@@ -38,7 +38,13 @@ class TrainState:
         self.network = build_network(recipe)
         if recipe.start_from:
             names = [ORIGINAL, *(style.name for style in recipe.styles)]
-            start_from(self.network, names, recipe.path(recipe.start_from))
+            model = recipe.path(recipe.start_from)
+            if not model.is_file():
+                raise RecipeError(
+                    f"no model file at {model}, which the recipe's start_from names: give its path there, "
+                    "or delete that line to begin from nothing"
+                )
+            start_from(self.network, names, model)
         self.network.to(device)
         self.average = build_network(recipe).to(device).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())

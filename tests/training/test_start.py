@@ -8,7 +8,7 @@ import torch
 from fakes import tiny_model
 from tiny_runs import STYLES, noise_picture, tiny_network, tiny_recipe
 
-from livestyle.errors import ModelError
+from livestyle.errors import ModelError, RecipeError
 from livestyle.library import find_model, load_manifest
 from livestyle.manifest import METADATA_KEY, Manifest, Style
 from livestyle.stylizer import open_stylizer
@@ -90,3 +90,9 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         start_from(tiny_network(3), ["original", "a", "b"], broken)
     with pytest.raises(ModelError, match="another shape"):  # a model, but of another kind of network
         start_from(tiny_network(3), ["original", "a", "b"], tiny_model(tmp_path / "foreign.onnx"))
+
+
+def test_a_recipe_whose_beginning_is_missing_says_what_to_change(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, start_from="gone.onnx")
+    with pytest.raises(RecipeError, match=r"gone\.onnx, which the recipe's start_from names: .* delete that"):
+        TrainState(recipe, torch.device("cpu"))
