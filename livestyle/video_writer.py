@@ -33,7 +33,7 @@ DEFAULT_QUALITY = 75
 # Constant rate factors at quality 0 and 100. 75 gives 20 for H.264, where losses are hard to see.
 _CRF_RANGE = {"libx264": (41, 13), "libvpx-vp9": (56, 20)}
 _ENCODER_OPTIONS = {
-    "libx264": {"preset": "fast"},
+    "libx264": {"preset": "veryfast"},
     # With its other settings libvpx is slower than the stylization.
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
 }
