@@ -77,7 +77,8 @@ def painted() -> Pictures:
 def test_openvino_paints_what_onnx_runtime_paints(painted: Pictures) -> None:
     for name, (ours, theirs) in painted.items():
         assert theirs.std() > 10, name  # a picture, not a plain colour
-        assert np.abs(ours.astype(int) - theirs).mean() < 1, name
+        # Beyond 100 % a style's rounding is enlarged as the style is.
+        assert np.abs(ours.astype(int) - theirs).mean() < (1.3 if "130 %" in name else 1), name
 
 
 def test_the_comparison_tells_two_styles_apart(painted: Pictures) -> None:

@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,17 +43,6 @@ def torchrun(recipe: Recipe, folder: Path, *words: str, processes: int = 2) -> s
     )
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums have the same order as in the processes that ONE_THREAD starts."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def gradients(state: TrainState) -> torch.Tensor:
     """Adam's running mean of every gradient, after clipping."""
     return torch.cat([memory["exp_avg"].flatten() for memory in state.optimizer.state.values()])
@@ -69,12 +56,11 @@ def test_two_processes_take_the_steps_that_one_takes(tmp_path: Path) -> None:
     changes |= {f"{loss}_weight": 0.02 for loss in losses}
     recipe = tiny_recipe(tmp_path, batch=4, steps=26, n_residual=0, **changes)
     alone, folder = TrainState(recipe, CPU), tmp_path / "run"
-    with one_thread():
-        steps = train(alone)
-        list(islice(steps, 24))
-        alone.save(folder / CHECKPOINT)
-        before = TrainState.load(folder / CHECKPOINT, CPU)
-        list(steps)  # two more, the first of which steers
+    steps = train(alone)
+    list(islice(steps, 24))
+    alone.save(folder / CHECKPOINT)
+    before = TrainState.load(folder / CHECKPOINT, CPU)
+    list(steps)  # two more, the first of which steers
     with torchrun(recipe, folder, "--resume") as process:
         out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
@@ -135,19 +121,19 @@ for step in run_training(state, folder, save_every=-1, stopped=lambda: False):
 def test_a_run_that_was_killed_outright_goes_on_to_the_same_losses(tmp_path: Path) -> None:
     recipe, folder = tiny_recipe(tmp_path, steps=12, batch=3), tmp_path / "run"
     command = [sys.executable, "-c", ENDLESS, str(tmp_path / "tiny.toml"), str(folder)]
-    with subprocess.Popen(command, env=ONE_THREAD, stdout=subprocess.PIPE, text=True) as process:
+    # As many threads as here, or sums would have another order.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if int(line) == 4:
                 process.kill()  # SIGKILL, wherever it is in the fifth step
                 break
     assert process.returncode == -signal.SIGKILL
-    with one_thread():
-        whole = TrainState(recipe, CPU)
-        expected = list(train(whole))
-        state = open_run(recipe, folder, resume=True, device="cpu")
-        begin = state.step
-        assert 4 <= begin < 12
-        assert list(train(state)) == expected[begin:]  # to the bit
+    whole = TrainState(recipe, CPU)
+    expected = list(train(whole))
+    state = open_run(recipe, folder, resume=True, device="cpu")
+    begin = state.step
+    assert 4 <= begin < 12
+    assert list(train(state)) == expected[begin:]  # to the bit
     for name, value in whole.network.state_dict().items():
         assert torch.equal(state.network.state_dict()[name], value), name
