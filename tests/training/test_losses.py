@@ -315,10 +315,16 @@ def test_stripes_of_a_few_pixels_are_hatching_and_wide_ones_are_strokes() -> Non
     assert fine_hatching(flat, flat) == 0
 
 
-def test_where_the_photo_has_detail_of_its_own_nothing_counts_as_hatching() -> None:
-    detailed = stripes(8, contrast=0.1)
-    assert float(fine_hatching(stripes(4), detailed)) < 1e-4
-    half = detailed.clone()
+def test_twice_the_contrast_of_the_photo_is_no_hatching() -> None:
+    detailed = stripes(4, contrast=0.1)
+    assert float(fine_hatching(stripes(4, contrast=0.2), detailed)) < 1e-6
+    # Four times as much is: 4² - 4 of 4² parts.
+    wide = float(fine_hatching(stripes(4, contrast=0.4), torch.full_like(detailed, 0.5)))
+    assert float(fine_hatching(stripes(4, contrast=0.4), detailed)) == pytest.approx(wide * 12 / 16, rel=0.02)
+
+
+def test_hatching_beside_detail_of_the_photo_still_counts() -> None:
+    half = stripes(4, contrast=0.2)
     half[..., 48:] = 0.5
     everywhere = float(fine_hatching(stripes(4), torch.full_like(half, 0.5)))
     assert float(fine_hatching(stripes(4), half)) == pytest.approx(everywhere / 2, rel=0.2)
