@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class OpenVinoEngine:
         self._compiling = threading.Lock()  # held without the other one
         self._requests: dict[tuple[int, int], Any] = {}  # (H, W) -> an inference request, oldest first
         try:
-            self._core = runtime.Core()
+            self._core = _core()
             precision = _precision(runtime, self._core)
             self.name = f"OpenVINO CPU ({precision})"
             self._options: dict[str, Any] = {
@@ -162,6 +163,17 @@ def _broken(reason: str) -> str:
         f"OpenVINO does not load: {reason}; `pip install --force-reinstall openvino` repairs it, "
         "`--device onnx-cpu` does without"
     )
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """The one that all engines share, kept until the process ends.
+
+    Each gives the thread that makes it a signal stack, and brings back the one before when it goes. Of two
+    that go in the order they came, the second brings back the first one's, whose memory is gone by then: the
+    next signal, a Ctrl-C or the end of a child, is a segmentation fault (seen with OpenVINO 2026.4, Linux).
+    """
+    return _import_runtime().Core()
 
 
 def _precision(runtime: Any, core: Any) -> str:
