@@ -60,7 +60,7 @@ def limit_of(cost: GraphCost, rates: Rates, bytes_per_value: int) -> Limit:
 
 def bytes_per_value(engine: Engine) -> int:
     """How wide the numbers are that move between an engine's layers."""
-    return 2 if "bf16" in engine.name else 4
+    return 2 if "bf16" in engine.name or "fp16" in engine.name else 4
 
 
 def measure_rates(device: Device | str) -> Rates:

@@ -7,7 +7,7 @@ import ctypes
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,49 @@ _REPAIR = (
 def providers_for(device: Device) -> list[Provider]:
     """The provider of a device, and those that take the operators which it lacks."""
     return [PROVIDERS[each] for each in _ORDER.get(device, (device, Device.ONNX_CPU))]
+
+
+def create_session(
+    content: bytes,
+    providers: Sequence[Provider],
+    *,
+    threads: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Any:
+    """An ONNX Runtime session on the first provider; the others take the operators that it lacks.
+
+    threads: of the CPU, for one frame; None leaves it to ONNX Runtime. sizes: numbers for the graph's open
+    sizes, by their names. Raises what ONNX Runtime raises, DeviceError where it took another provider.
+    """
+    runtime = import_runtime()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    for name, size in (sizes or {}).items():
+        options.add_free_dimension_override_by_name(name, size)
+    first = providers[0]
+    if first.key == PROVIDERS[Device.DIRECTML].key:
+        options.enable_mem_pattern = False  # DirectML refuses sessions with it
+    with native_stderr_silenced():
+        session = runtime.InferenceSession(
+            content,
+            sess_options=options,
+            providers=[(each.key, each.options) for each in providers],
+            enable_fallback=0,  # it would print, and run on another device than asked for
+        )
+    if first.key not in session.get_providers():
+        raise DeviceError(f"{first.name} was asked for, but ONNX Runtime took {session.get_providers()[0]}")
+    return session
+
+
+def operators_beside(session: Any, providers: Sequence[Provider]) -> list[str]:
+    """Operators of a session's graph that run on none of these providers, sorted, one for each node."""
+    # It came between 1.23 and 1.31; before, nobody knows without a profile.
+    tell = getattr(session, "get_provider_graph_assignment_info", lambda: ())
+    keys = {each.key for each in providers}
+    return sorted(node.op_type for part in tell() if part.ep_name not in keys for node in part.get_nodes())
 
 
 def import_runtime() -> Any:
