@@ -10,6 +10,7 @@ from pathlib import Path
 
 from livestyle.errors import SinkError, SourceError
 from livestyle.pictures import READABLE, WRITABLE, check_picture_path, pictures_in
+from livestyle.whole_file import WholeFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +35,32 @@ class PicturePlan:
     left_out: str
 
     @contextmanager
-    def folder_made(self) -> Iterator[None]:
-        """Inside, the folder is there; afterwards it is gone again if nothing came into it."""
-        if self.folder is None or self.folder.is_dir():
-            yield
-            return
+    def outputs_ready(self) -> Iterator[None]:
+        """Inside, the folder is there and files can be made in it; SinkError where they cannot.
+
+        A folder that was made for this is gone again afterwards if nothing came into it.
+        """
+        made = self.folder is not None and self._make(self.folder)
         try:
-            self.folder.mkdir()
-        except OSError as error:
-            raise SinkError(
-                f"cannot make the folder {self.folder}: {error.strerror or error}; name another"
-            ) from error
-        try:
+            for job in self.jobs[:1]:  # the others lie in the same folder
+                WholeFile(job.output, overwrite=True).probe()
             yield
         finally:
-            with suppress(OSError):  # it is not empty, as it should be
-                self.folder.rmdir()
+            if made and self.folder is not None:
+                with suppress(OSError):  # it is not empty, as it should be
+                    self.folder.rmdir()
+
+    @staticmethod
+    def _make(folder: Path) -> bool:
+        """Whether the folder had to be made."""
+        if folder.is_dir():
+            return False
+        try:
+            folder.mkdir()
+        except OSError as error:
+            why = error.strerror or error
+            raise SinkError(f"cannot make the folder {folder}: {why}; name another") from error
+        return True
 
 
 def plan_pictures(

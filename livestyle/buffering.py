@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Generator, Iterable
 from enum import Enum
-from threading import Condition, Thread, current_thread
+from threading import Thread, current_thread
 from types import TracebackType
 from typing import Self
 
 from livestyle.errors import SinkError
 from livestyle.frame import Frame, FrameSink
+from livestyle.frame_queue import FrameQueue
 
-# On Windows, Ctrl-C does not wake a thread that waits without a limit.
-_LONGEST_WAIT = 0.1  # seconds
 # A reader's current frame is there long before; a dead device would keep it for ten seconds or for ever.
 _LAST_FRAME = 0.5  # seconds
 # What a sink may take for its last frames and for closing, before it counts as stuck.
@@ -59,7 +57,7 @@ class ReadAhead:
 
     def __init__(self, frames: Iterable[Frame], size: int, when_full: WhenFull) -> None:
         self._frames = frames
-        self._queue = _Queue(size, when_full)
+        self._queue = FrameQueue(size, when_full is WhenFull.DROP_OLDEST)
         self._thread = _Reader(self)
         self._upstream: ReadAhead | None = None  # that the thread took from last
 
@@ -75,9 +73,7 @@ class ReadAhead:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self._thread.join(_LAST_FRAME)
         if self._thread.is_alive():
@@ -161,7 +157,7 @@ class WriteBehind:
         if repeat is not None and not 0 < repeat < math.inf:
             raise ValueError(f"frames are repeated at a rate above 0, not {repeat:g}")
         self._sink = sink
-        self._queue = _Queue(size, when_full)
+        self._queue = FrameQueue(size, when_full is WhenFull.DROP_OLDEST)
         self._period = None if repeat is None else 1 / repeat
         self._is_open = False
         self._error: BaseException | None = None  # of the inner sink
@@ -241,75 +237,3 @@ class WriteBehind:
             last = frame or last
             if last is not None:
                 self._sink.write(last)
-
-
-class _Queue:
-    """Frames on their way from one thread to another. One puts and ends, one takes; anyone stops."""
-
-    def __init__(self, size: int, when_full: WhenFull) -> None:
-        if size < 1:
-            raise ValueError(f"a buffer holds at least 1 frame, not {size}")
-        self.dropped = 0
-        self.stopped = False
-        self._size = size
-        self._when_full = when_full
-        self._frames: deque[Frame] = deque()
-        self._ended = False
-        self._error: BaseException | None = None  # to be raised at the end
-        self._changed = Condition()  # guards all of these
-
-    def put(self, frame: Frame) -> bool:
-        """Add a frame; False after the end, when nobody will take it."""
-        with self._changed:
-            while self._when_full is WhenFull.WAIT and len(self._frames) >= self._size and not self.stopped:
-                self._changed.wait(_LONGEST_WAIT)
-            if self.stopped or self._ended:
-                return False
-            if len(self._frames) >= self._size:
-                self._frames.popleft()
-                self.dropped += 1
-            self._frames.append(frame)
-            self._changed.notify_all()
-            return True
-
-    def take(self, wait: float) -> Frame | None:
-        deadline = time.monotonic() + wait
-        with self._changed:
-            while not (self._frames or self._ended or self.stopped):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return None
-                self._changed.wait(min(left, _LONGEST_WAIT))
-            if self._frames:
-                frame = self._frames.popleft()
-                self._changed.notify_all()
-                return frame
-            error, self._error = self._error, None
-        if error is not None:
-            raise error
-        return None
-
-    def end(self, error: BaseException | None = None) -> None:
-        """Nothing more will be put; what is in here will still be taken, and then the error raised."""
-        with self._changed:
-            self._ended = True
-            if not self.stopped:
-                self._error = error
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        """Forget what is in here; nobody waits any more."""
-        with self._changed:
-            self.stopped = True
-            self._frames.clear()
-            self._error = None
-            self._changed.notify_all()
-
-    def is_over(self) -> bool:
-        with self._changed:
-            over = self._ended and not self._frames and self._error is None
-            return over or self.stopped
-
-    def wait_for_end(self, longest: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended or self.stopped, longest)

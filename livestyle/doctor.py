@@ -27,7 +27,7 @@ from livestyle.doctor_trials import (
     write_trial,
 )
 from livestyle.engines import Device
-from livestyle.errors import LivestyleError
+from livestyle.errors import LivestyleError, ModelError
 from livestyle.machine import describe_machine
 from livestyle.own_process import Task, ask
 
@@ -58,6 +58,7 @@ _REPAIRS = dict.fromkeys(Device, "`--device auto` takes another one") | {
     Device.ONNX_CPU: "`pip install --force-reinstall livestyle` may repair it",
     Device.OPENVINO: "`pip install --force-reinstall openvino`, or `--device onnx-cpu`",
 }
+_OTHER_MODEL = "`--model painters` is built in"
 _PLATFORM_DEVICES = {"darwin": (Device.COREML,), "win32": (Device.DIRECTML,)}
 
 
@@ -89,8 +90,10 @@ def examine(model: str = "painters", *, cameras: bool = True) -> Iterator[Findin
     owners = importlib.metadata.packages_distributions()
     yield from package_findings(owners, _versions(owners))
     yield _nvidia_driver()
-    yield from _models(model)
-    yield from engine_findings(model)
+    found = _model(model)
+    yield found
+    if found.state is State.OK:  # else each engine would say the same of it
+        yield from engine_findings(model)
     for suffix, name in ((".mp4", "H.264"), (".webm", "VP9")):
         yield _encoder(suffix, name)
     yield _tried("window", "windows can be shown", open_window)
@@ -101,7 +104,10 @@ def examine(model: str = "painters", *, cameras: bool = True) -> Iterator[Findin
 
 def why_not_ready(findings: Iterable[Finding]) -> str | None:
     """Why no video can be painted and written here; None where one can."""
+    findings = list(findings)
     well = {finding.topic for finding in findings if finding.state is State.OK}
+    if any(finding.topic == "model" and finding.state is State.PROBLEM for finding in findings):
+        return "the model cannot be used"
     if "engine" not in well:
         return "no engine runs the network"
     return None if "H.264" in well else "no H.264 can be written"
@@ -141,6 +147,9 @@ def engine_findings(model: str) -> Iterator[Finding]:
         try:
             trial = ask(paint_trial, patience=_ENGINE_PATIENCE, model=model, device=device.value)
         except LivestyleError as error:
+            if isinstance(error, ModelError) and device is Device.ONNX_CPU:
+                yield _failed("model", State.PROBLEM, str(error), _OTHER_MODEL)
+                return  # the engine that runs every model: the others would stumble over the same
             state = State.PROBLEM if device is Device.ONNX_CPU else State.NOTE
             yield _failed("engine", state, f"{device}: {error}", _REPAIRS[device])
             continue
@@ -213,13 +222,12 @@ def _nvidia_driver() -> Finding:
     return Finding("driver", State.OK, f"NVIDIA {'; '.join(cards) or 'without a card'}")
 
 
-def _models(model: str) -> Iterator[Finding]:
+def _model(model: str) -> Finding:
     try:
         told = ask(read_models, patience=_PATIENCE, model=model)
     except LivestyleError as error:
-        yield _failed("model", State.PROBLEM, str(error), "`--model painters` is built in")
-        return
-    yield Finding("model", State.OK, f"{told['name']} {told['version']} with {told['styles']} styles")
+        return _failed("model", State.PROBLEM, str(error), _OTHER_MODEL)
+    return Finding("model", State.OK, f"{told['name']} {told['version']} with {told['styles']} styles")
 
 
 def _encoder(suffix: str, name: str) -> Finding:

@@ -16,6 +16,8 @@ MixVector = npt.NDArray[np.float32]  # (n_styles,), the network's style_mix
 
 STRONGEST = 1.5
 _LONGEST_TEXT = 10_000
+# What helps where a style is not found: two models may have one name and other styles.
+LISTED = "`livestyle styles` lists them, and with `--model FILE` those of a model of your own"
 
 
 def parse_mix(text: str, manifest: Manifest) -> MixVector:
@@ -113,8 +115,8 @@ def _row(style: str, manifest: Manifest) -> int:
         if int(style) <= last:
             return int(style)
         raise ModelError(
-            f"there is no style {int(style)}: {manifest.name} has 1 to {last}, and 0 is the original; "
-            "`livestyle styles` lists them"
+            f"there is no style {int(style)}: this model, {manifest.name}, has 0 to {last}, "
+            f"and 0 is the original; {LISTED}"
         )
     names = [each.name for each in manifest.styles]
     slug = re.sub(r"[\s_-]+", "_", style.casefold())
@@ -124,7 +126,7 @@ def _row(style: str, manifest: Manifest) -> int:
     near = difflib.get_close_matches(slug[:100], names, n=3)
     near = near or [name for name in names if slug and slug in name][:3]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ModelError(f"{manifest.name} has no style {_shown(style)}; {hint}`livestyle styles` lists them")
+    raise ModelError(f"{manifest.name} has no style {_shown(style)}; {hint}{LISTED}")
 
 
 def _share(text: str, whole: str) -> float:

@@ -15,20 +15,19 @@ import cv2
 import numpy as np
 
 from livestyle.frame import Image
+from livestyle.glass import ALARM, GLASS, Box, draw_dot, lay_glass
 from livestyle.lettering import BOLD, REGULAR, Colour, fit_text, text_width, write_text
 from livestyle.mix import STRONGEST
 
 View = Literal["painting", "split", "beside"]
 
 INK, QUIET = (246, 246, 246), (196, 196, 196)
-GOLD, RED = (255, 196, 84), (255, 74, 64)
-GLASS, ALARM = (16, 16, 18), (104, 14, 10)  # what is added to the darkened picture
+GOLD = (255, 196, 84)
 
 EM_SHARE = 0.024  # of the picture's shorter side
 SMALLEST_EM = 11  # pixels: what can still be read
 MIXER_EMS, CHIPS_EMS = 17.0, 9.0  # width of the mixer, and the least beside it for the chips
 CHIP_EMS = 1.7  # height
-FROST = 16  # pixels of a square that glass makes one
 HEAD_EMS, LINE_EMS, GAP_EMS = 1.6, 2.1, 0.4  # heights: head line, label with bar, after the strength
 # From rich to poor: the most styles in the list, and whether strength and head line are there.
 DETAILS = (*((most, True, True) for most in (6, 5, 4, 3, 2, 1)), (1, True, False), (1, False, False))
@@ -52,23 +51,8 @@ class Readout:
     scale: float = 1.0  # part of width and height at which is painted
 
 
-class _Box(NamedTuple):
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-
 class _Chip(NamedTuple):
-    box: _Box
+    box: Box
     text: str
     dot: int  # pixels that the recording dot takes, or 0
 
@@ -100,8 +84,8 @@ def draw_notice(image: Image, readout: Readout) -> Image:
     room = _draw_notices(canvas, readout, em)
     side = round(1.2 * em)
     if readout.recording is not None and min(room.width, room.height) >= side:
-        box = _Box(room.right - side, room.top, room.right, room.top + side)
-        _draw_dot(_lay_glass(canvas, box, radius=side // 2), side / 2, side / 2, 0.3 * em)
+        box = Box(room.right - side, room.top, room.right, room.top + side)
+        draw_dot(lay_glass(canvas, box, radius=side // 2), side / 2, side / 2, 0.3 * em)
     return canvas
 
 
@@ -139,35 +123,11 @@ def _small(em: int) -> int:
     return max(SMALLEST_EM, round(0.9 * em))
 
 
-def _lay_glass(canvas: Image, box: _Box, *, radius: int, tint: Colour = GLASS) -> Image:
-    """Blur and darken what is behind, in place; the view of it. radius: of the round corners."""
-    glass = canvas[box.top : box.bottom, box.left : box.right]
-    before = glass.copy()
-    coarse = (max(1, box.width // FROST), max(1, box.height // FROST))
-    even = glass[: coarse[1] * FROST, : coarse[0] * FROST]  # whole squares: four times faster to average
-    blurred = cv2.blur(cv2.resize(even, coarse, interpolation=cv2.INTER_AREA), (3, 3))
-    dark = np.rint(0.2 * blurred.astype(np.float32) + np.asarray(tint)).astype(np.uint8)
-    glass[...] = cv2.resize(dark, (box.width, box.height), interpolation=cv2.INTER_LINEAR)
-    steps = np.arange(radius, dtype=np.float32)[::-1] + 0.5
-    # How much of each pixel of the top left corner lies inside.
-    inside = np.clip(radius + 0.5 - np.hypot(steps[:, None], steps), 0, 1)[..., None]
-    for y, x in product((1, -1), repeat=2):
-        corner, was = (picture[::y, ::x][:radius, :radius] for picture in (glass, before))
-        corner[...] = np.rint(was + inside * (corner.astype(np.float32) - was))
-    return glass
-
-
-def _draw_dot(canvas: Image, x: float, y: float, radius: float) -> None:
-    fine = 16  # parts of a pixel
-    centre = (round((x - 0.5) * fine), round((y - 0.5) * fine))
-    cv2.circle(canvas, centre, round(radius * fine), RED, cv2.FILLED, cv2.LINE_AA, shift=4)
-
-
-def _draw_notices(canvas: Image, readout: Readout, em: int) -> _Box:
+def _draw_notices(canvas: Image, readout: Readout, em: int) -> Box:
     """The problem at the bottom, the message above it; the box that is left for the rest."""
     height, width = canvas.shape[:2]
     margin, pad = _margin(em), round(0.8 * em)
-    room = _Box(margin, margin, width - margin, height - margin)
+    room = Box(margin, margin, width - margin, height - margin)
     for text, tint, weight in ((readout.problem, ALARM, BOLD), (readout.message, GLASS, REGULAR)):
         fitted = fit_text(text, room.width - 2 * pad, em, weight) if text else ""
         tall = round(1.9 * em)
@@ -175,14 +135,14 @@ def _draw_notices(canvas: Image, readout: Readout, em: int) -> _Box:
             continue
         wide = text_width(fitted, em, weight) + 2 * pad
         left = (width - wide) // 2
-        box = _Box(left, room.bottom - tall, left + wide, room.bottom)
-        glass = _lay_glass(canvas, box, radius=tall // 2, tint=tint)
+        box = Box(left, room.bottom - tall, left + wide, room.bottom)
+        glass = lay_glass(canvas, box, radius=tall // 2, tint=tint)
         write_text(glass, fitted, pad, round(1.32 * em), em, INK, weight)
         room = room._replace(bottom=box.top - margin)
     return room
 
 
-def _place_chips(readout: Readout, room: _Box, em: int) -> list[_Chip]:
+def _place_chips(readout: Readout, room: Box, em: int) -> list[_Chip]:
     """What is on, from the top right corner to the left, then in further rows."""
     texts = [] if readout.recording is None else [_clock(readout.recording)]
     tall, gap = round(CHIP_EMS * em), em // 3
@@ -195,7 +155,7 @@ def _place_chips(readout: Readout, room: _Box, em: int) -> list[_Chip]:
             right, top = room.right, top + tall + gap
         if right - wide < room.left or top + tall > room.bottom:
             break
-        chips.append(_Chip(_Box(right - wide, top, right, top + tall), text, dot))
+        chips.append(_Chip(Box(right - wide, top, right, top + tall), text, dot))
         right -= wide + gap
     return chips
 
@@ -212,15 +172,15 @@ def _flicker(readout: Readout) -> list[str]:
     return [f"flicker {shown:.3f}" + (f", {removed:.0%} removed" if removed and removed >= 0.005 else "")]
 
 
-def _below(chips: Sequence[_Chip], room: _Box, em: int) -> _Box:
+def _below(chips: Sequence[_Chip], room: Box, em: int) -> Box:
     return room._replace(top=max([room.top, *(chip.box.bottom + _margin(em) for chip in chips)]))
 
 
 def _draw_chips(canvas: Image, chips: Sequence[_Chip], em: int) -> None:
     for box, text, dot in chips:
-        glass = _lay_glass(canvas, box, radius=box.height // 2)
+        glass = lay_glass(canvas, box, radius=box.height // 2)
         if dot:
-            _draw_dot(glass, _margin(em) + 0.25 * em, box.height / 2, 0.32 * em)
+            draw_dot(glass, _margin(em) + 0.25 * em, box.height / 2, 0.32 * em)
         write_text(glass, text, _margin(em) + dot, round(1.17 * em), _small(em), INK)
 
 
@@ -229,7 +189,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-def _draw_mixer(canvas: Image, readout: Readout, room: _Box, em: int) -> None:
+def _draw_mixer(canvas: Image, readout: Readout, room: Box, em: int) -> None:
     """Head line, strength and styles, with as much detail as the room has."""
     pad, line, head = round(0.8 * em), round(LINE_EMS * em), round(HEAD_EMS * em)
     first = line + round(GAP_EMS * em)
@@ -242,8 +202,8 @@ def _draw_mixer(canvas: Image, readout: Readout, room: _Box, em: int) -> None:
         return
     if room.width < 8 * em:
         return
-    box = _Box(room.left, room.top, room.right, room.top + height)
-    inner = _lay_glass(canvas, box, radius=em // 2)[pad:, pad:-pad]
+    box = Box(room.left, room.top, room.right, room.top + height)
+    inner = lay_glass(canvas, box, radius=em // 2)[pad:, pad:-pad]
     if head_line:
         _draw_head(inner, readout, em)
         inner = inner[head:]
@@ -303,7 +263,7 @@ def _draw_bar(
         bar[:, x : x + max(1, em // 8)] = GLASS
 
 
-def _draw_help(canvas: Image, rows: Sequence[tuple[str, str]], rooms: Sequence[_Box], em: int) -> int:
+def _draw_help(canvas: Image, rows: Sequence[tuple[str, str]], rooms: Sequence[Box], em: int) -> int:
     """The keys in the first room that holds them all, smaller or in columns if they must be; its number."""
     for scale, number in product((1.0, 0.85, 0.7), range(len(rooms))):
         room = rooms[number]
@@ -323,8 +283,8 @@ def _draw_help(canvas: Image, rows: Sequence[tuple[str, str]], rooms: Sequence[_
     wide, tall = columns * column - 2 * size + 2 * pad, lines * line + 2 * pad
     if lines < 1 or column < 8 * size:
         return number
-    box = _Box(room.right - wide, room.top, room.right, room.top + tall)
-    inner = _lay_glass(canvas, box, radius=em // 2)[pad:-pad, pad:-pad]
+    box = Box(room.right - wide, room.top, room.right, room.top + tall)
+    inner = lay_glass(canvas, box, radius=em // 2)[pad:-pad, pad:-pad]
     for i, (key, meaning) in enumerate(rows[: columns * lines]):
         row = inner[i % lines * line :][:line, i // lines * column :][:, : column - 2 * size]
         write_text(row, fit_text(key, keys - size, size, BOLD), 0, round(1.1 * size), size, GOLD, BOLD)

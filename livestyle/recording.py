@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,7 +34,6 @@ class RecordingSink:
         self._quality = quality
         self._overwrite = overwrite
         self._writer: VideoWriter | None = None
-        self._zero: Fraction | None = None
 
     @property
     def closed(self) -> bool:
@@ -54,11 +52,8 @@ class RecordingSink:
     def write(self, frame: Frame) -> None:
         if self._writer is None:
             raise ValueError("the sink is not open")
-        timestamp = Fraction(frame.timestamp)
-        if self._zero is None:
-            self._zero = timestamp
         with write_errors(self._path):
-            self._writer.write(frame.image, timestamp - self._zero)
+            self._writer.write(frame.image, frame.timestamp)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

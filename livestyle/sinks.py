@@ -9,7 +9,6 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 import cv2
@@ -123,9 +122,7 @@ class WindowSink:
         self._open = True
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self.closed:
             self._open = False
             cv2.destroyWindow(self._title)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import Protocol, Self
 
 from livestyle.camera import CameraSource
@@ -74,7 +73,7 @@ def open_camera(spec: str, *, size: tuple[int, int] | None = None, fps: float | 
 
 
 class LoopedFileSource:
-    """A video or picture file that plays at its own pace, over and over, as if a camera looked at it.
+    """A video file that plays at its own pace, over and over, as if a camera looked at it.
 
     Timestamps grow from loop to loop. When the reader is late, the film waits for it, and so does now().
     height: larger pictures are scaled down to it. Raises SourceError as VideoFileSource does.
@@ -105,9 +104,7 @@ class LoopedFileSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from livestyle.errors import ModelError, SourceError
+from livestyle.errors import ModelError, SinkError, SourceError
 from livestyle.manifest import Manifest
-from livestyle.mix import STRONGEST, parse_mix
+from livestyle.mix import LISTED, STRONGEST, parse_mix
 from livestyle.smoothing import SMOOTHING
 from livestyle.take import Cue, Take
 from livestyle.whole_file import WholeFile
 
 FORMAT = 1
+SUFFIXES = (".json", ".txt")  # takes are text; any other name promises something else
 LARGEST = 50_000_000  # bytes; hours of playing have a few
 _LONGEST = 1e6  # seconds, of a time or a fade
 _SWITCHES = ("own_colours", "frozen")
@@ -56,6 +57,15 @@ def read_take(spec: str, manifest: Manifest, *, smooth: float = 0.0) -> Take:
     if text.lstrip().startswith("{"):
         return parse_take(text, manifest, where=str(path))
     return parse_script(text, manifest, where=str(path), smooth=smooth)
+
+
+def check_take_path(path: Path, *, overwrite: bool = False) -> None:
+    """Whether a take can be written there, before the show that it will hold. Raises SinkError."""
+    if path.suffix.lower() not in SUFFIXES:
+        known = " or ".join(SUFFIXES)
+        better = path.with_suffix(SUFFIXES[0]) if path.name else f"take{SUFFIXES[0]}"
+        raise SinkError(f"cannot write the take {path}: its name must end in {known}; name it {better}")
+    WholeFile(path, overwrite).probe()
 
 
 def write_take(path: Path, take: Take, manifest: Manifest, *, overwrite: bool = False) -> None:
@@ -165,9 +175,7 @@ def _shares(mix: Any, manifest: Manifest, where: str) -> tuple[float, ...]:
     shares = np.zeros(len(names))
     for style, share in mix.items():
         if style not in names:
-            raise ModelError(
-                f"{where}: {manifest.name} has no style {style[:60]!r}; `livestyle styles` lists them"
-            )
+            raise ModelError(f"{where}: {manifest.name} has no style {style[:60]!r}; {LISTED}")
         shares[names.index(style)] = _number(share, where, f"the share of {style}", 0, 1)
     if not math.isclose(shares.sum(), 1, abs_tol=1e-4):
         raise SourceError(f"{where}: the shares add up to {shares.sum():g}, not 1")

@@ -46,7 +46,6 @@ class VideoFileSink:
         self._quality = quality
         self._file = WholeFile(path, overwrite)
         self._writer: VideoWriter | None = None
-        self._zero = None if template is None else Fraction(0)
 
     @property
     def closed(self) -> bool:
@@ -65,11 +64,8 @@ class VideoFileSink:
     def write(self, frame: Frame) -> None:
         if self._writer is None:
             raise ValueError("the sink is not open")
-        timestamp = Fraction(frame.timestamp)
-        if self._zero is None:
-            self._zero = timestamp
         with write_errors(self._file.path):
-            self._writer.write(frame.image, timestamp - self._zero)
+            self._writer.write(frame.image, frame.timestamp)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

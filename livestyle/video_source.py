@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -20,6 +21,7 @@ from livestyle.video_container import LONGEST_SIDE, beginning_of, exact, open_vi
 
 if TYPE_CHECKING:
     import av
+    from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -35,6 +37,9 @@ _HIGHEST_RATE = 10_000  # slow-motion cameras; files that tell more mean their c
 _UNSPECIFIED_MATRIX = 2  # AVCOL_SPC_UNSPECIFIED
 _HDR_CURVES = (16, 18)  # AVCOL_TRC_SMPTE2084 (PQ) and ARIB_STD_B67 (HLG)
 
+_PICTURE_FORMATS = ("image2", "gif", "apng", "ico")
+_PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")  # photos in the container of .mp4 (ISO 23008-12)
+
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +51,7 @@ class VideoFileSource:
     height: larger pictures are scaled down to it, keeping the aspect.
 
     Pictures are turned and mirrored as the file says. A broken piece on the way is skipped, with one warning
-    in the log at the end. Raises SourceError for what cannot be read.
+    in the log at the end. Raises SourceError for what cannot be read, and for photos.
 
     time_base: every timestamp is a whole number of these seconds. duration: seconds to be read, where known.
     pixel_aspect: width of a pixel over its height.
@@ -79,6 +84,10 @@ class VideoFileSource:
             raise
 
     def _begin(self, start: float, end: float | None, height: int | None) -> None:
+        if _is_of_pictures(self._container) and _is_alone(self.path):
+            raise SourceError(
+                f"{self.path} is a picture, not a video; `livestyle image IN OUT` paints pictures"
+            )
         assert self._stream.time_base is not None  # open_video looked
         self.time_base = exact(self._stream.time_base)
         self._beginning = beginning_of(self._container)
@@ -316,6 +325,26 @@ class _RgbReader:
             matrix = self._large if picture.height > 576 else self._small
         rgb = self._reformatter.reformat(picture, format="rgb24", src_colorspace=matrix)
         return np.asarray(rgb.to_ndarray(), np.uint8)
+
+
+def _is_of_pictures(container: InputContainer) -> bool:
+    """Whether a file is of a kind that holds pictures, of which an animation has several."""
+    name = container.format.name
+    if name in _PICTURE_FORMATS or name.endswith("_pipe"):  # png_pipe, bmp_pipe, ...
+        return True
+    return container.metadata.get("major_brand") in _PICTURE_BRANDS
+
+
+def _is_alone(path: Path) -> bool:
+    """Whether no second picture follows the first. Only such files are opened twice for it."""
+    import av
+
+    container, stream = open_video(path)
+    with container:
+        try:
+            return sum(1 for _ in islice((p for p in container.demux(stream) if p.size), 2)) == 1
+        except av.FFmpegError:  # what is wrong with it is told when it is read
+            return False
 
 
 def _rate(stream: VideoStream) -> Fraction:

@@ -110,6 +110,7 @@ class VideoWriter:
         self._info = info
         self._time_base = template.time_base if template else _LIVE_TIME_BASE
         self._longest_gap = _LIVE_KEY_INTERVAL / self._time_base if live else None  # between key frames
+        self._zero = None if template is None else Fraction(0)  # when the video begins
         self._key_pts = 0
         self._waiting: av.VideoFrame | None = None  # until the next one tells its duration
         aspect = template.pixel_aspect if template else Fraction(1)
@@ -134,15 +135,19 @@ class VideoWriter:
     def empty(self) -> bool:
         return self._waiting is None
 
-    def write(self, image: Image, timestamp: Fraction) -> None:
+    def write(self, image: Image, timestamp: float) -> None:
         """Take a picture to be shown at a time, in seconds, after all before it.
+
+        The time is the template's, or else one whose zero is the first picture.
 
         It is encoded when the next one comes. Raises TypeError or ValueError for another kind or size.
         """
         if check_image(image).shape[:2] != (self._info.height, self._info.width):
             raise ValueError(f"a frame of shape {image.shape} came for {self._info}")
         picture = self._picture(image)
-        picture.pts = round(timestamp / self._time_base)
+        if self._zero is None:
+            self._zero = Fraction(timestamp)
+        picture.pts = round((Fraction(timestamp) - self._zero) / self._time_base)
         shown, self._waiting = self._waiting, picture
         if shown is not None:
             previous = shown.pts or 0

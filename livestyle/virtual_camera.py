@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from livestyle.errors import SinkError
@@ -62,9 +61,7 @@ class VirtualCameraSink:
         with _driver_errors():
             self._camera.send(frame.image[: self._height, : self._width])
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.close()

@@ -21,6 +21,14 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("models") / "tiny.onnx")
 
 
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that tiny_world filled, and every test may read."""
+    from tiny_world import tiny_world  # needs torch
+
+    return tiny_world(tmp_path_factory.mktemp("world"))
+
+
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Exit status, stdout and stderr of a command, called as the console script calls it."""

@@ -175,7 +175,7 @@ def test_a_folder_stays_if_something_came_into_it(
     if there:
         out.mkdir()
     plan = plan_pictures([folder], out)
-    with suppress(RuntimeError), plan.folder_made():
+    with suppress(RuntimeError), plan.outputs_ready():
         assert out.is_dir()
         for number in range(painted):
             (out / f"{number}.png").touch()
@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_made_is_a_sink_error(folder: Path, tmp_path: Pa
     plan = plan_pictures([folder], tmp_path / "out")
     with (
         pytest.raises(SinkError, match=r"cannot make the folder .*out: .*; name another"),
-        plan.folder_made(),
+        plan.outputs_ready(),
     ):
         pytest.fail("there is no such folder")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,36 +15,35 @@ from typer.testing import CliRunner
 
 from livestyle import __version__
 from livestyle.cli.app import app
+from livestyle.cli.options import error_line
+from livestyle.errors import SinkError
+
+# An engine of another system.
+ELSEWHERE = "directml" if sys.platform == "darwin" else "coreml"
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--style", "99"], "there is no style 99"),
-        (["--style", "negativ"], "negative"),
-        (["--style", "1:x"], "share"),
-        (["--style", ""], "a style is missing; type a number, a name"),
-        (["--model", "nowhere"], "there is no model"),
-        (["--model", "TEXT"], "model"),
-        (["--model", "FOREIGN"], "is not a livestyle model"),
-        (["--device", "cuda"], "CUDA cannot run here"),
+        ("--style 99", "there is no style 99"),
+        ("--style negativ", "negative"),
+        ("--style 1:x", "share"),
+        ("--style ,", "a style is missing; type a number, a name"),
+        ("--model nowhere", "there is no model"),
+        ("--model FOREIGN", "is not a livestyle model"),
+        (f"--device {ELSEWHERE}", "cannot run here: it exists on"),
     ],
 )
 def test_a_bad_option_is_one_line_and_leaves_nothing(
-    run: Run, options: list[str], says: str, clip: Path, tmp_path: Path, tiny_model_path: Path
+    run: Run, options: str, says: str, clip: Path, tmp_path: Path, tiny_model_path: Path
 ) -> None:
-    if "cuda" in options and shutil.which("nvidia-smi"):
-        pytest.skip("this machine has what the test expects to be missing")
     folder = tmp_path / "out"
     folder.mkdir()
     foreign = tiny_model_path.read_bytes().replace(b"livestyle", b"somethink")
-    files = {
-        "TEXT": written(tmp_path / "text.onnx", b"not a model"),
-        "FOREIGN": written(tmp_path / "foreign.onnx", foreign),
-    }
-    options = [str(files.get(option, option)) for option in options]
-    model = [] if "--model" in options else ["--model", tiny_model_path]
-    status, _, stderr = run("video", clip, folder / "out.mp4", *model, *options)
+    file = written(tmp_path / "foreign.onnx", foreign)
+    words = [str(file) if word == "FOREIGN" else word for word in options.split()]
+    model = [] if "--model" in words else ["--model", tiny_model_path]
+    status, _, stderr = run("video", clip, folder / "out.mp4", *model, *words)
     assert (status, is_one_error(stderr)) == (1, True), stderr
     assert says in stderr
     assert list(folder.iterdir()) == []
@@ -114,11 +113,40 @@ def test_the_commands_keep_their_order() -> None:
     assert names == COMMANDS
 
 
-def test_training_needs_a_recipe_that_exists(run: Run, tmp_path: Path) -> None:
-    status, _, stderr = run("train", tmp_path / "nothing.toml")
+@pytest.mark.parametrize("content", [None, b"just words", b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["train", "FILE"], "such as a copy of models/painters.toml"),
+        (["export", "FILE", "out.onnx"], "give the checkpoint.pt of another run"),
+    ],
+)
+def test_training_says_which_file_it_wants(
+    words: list[str], says: str, content: bytes | None, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    if content is not None:
+        written(path, content)
+    status, _, stderr = run(*(str(path) if word == "FILE" else word for word in words))
     assert (status, is_one_error(stderr)) == (1, True)
-    status, _, stderr = run("export", tmp_path / "nothing.pt", tmp_path / "out.onnx")
-    assert (status, is_one_error(stderr)) == (1, True)
+    assert str(path) in stderr
+    assert says in stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        (errno.ENOSPC, "; make room, or name another disk"),
+        (errno.EDQUOT, "; make room, or name another disk"),
+        (errno.EFBIG, "; name another disk"),
+        (errno.EIO, ""),
+    ],
+)
+def test_a_disk_that_takes_no_more_has_a_next_step_once(number: int, step: str) -> None:
+    for text in ("cannot write out.mp4: full", f"cannot write out.mp4: full{step}"):
+        error = SinkError(text)
+        error.__cause__ = OSError(number, "full")
+        assert error_line(error) == f"error: cannot write out.mp4: full{step}"
 
 
 def test_webcam_without_a_screen_says_so(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from commands import Run, is_one_error, written
 from fakes import tiny_stylized
+from locked import locked_folder
 
 from livestyle.pictures import read_picture
 
@@ -134,15 +134,31 @@ def test_a_folder_into_which_nothing_came_is_not_left_behind(
     assert not out.exists()
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_nobody_may_make_is_one_line(
-    run: Run, holiday: Path, tiny_model_path: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["image", "PHOTO", "LOCKED/out.png"], "name a folder that you may write to"),
+        (["image", "PHOTO", "PHOTO", "LOCKED"], "name a folder that you may write to"),
+        (["image", "PHOTO", "PHOTO", "LOCKED/out"], "cannot make the folder"),
+        (["styles", "--sheet", "PHOTO", "LOCKED/out.png"], "name a folder that you may write to"),
+    ],
+)
+def test_where_nobody_may_write_is_told_before_the_model_is_opened(
+    words: list[str], says: str, run: Run, photo: Path, tmp_path: Path
 ) -> None:
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o500)
-    status, _, stderr = run("image", holiday, locked / "out", "--model", tiny_model_path)
+    places = {"PHOTO": str(photo), "LOCKED": str(locked_folder(tmp_path))}
+    for name, place in places.items():
+        words = [word.replace(name, place) for word in words]
+    status, _, stderr = run(*words, "--model", "no such model")
     assert (status, is_one_error(stderr)) == (1, True)
-    assert "cannot make the folder" in stderr
+    assert says in stderr
+
+
+def test_a_folder_made_for_pictures_goes_when_the_model_is_not_there(
+    run: Run, holiday: Path, tmp_path: Path
+) -> None:
+    status, _, stderr = run("image", holiday, tmp_path / "out", "--model", "no such model")
+    assert (status, "there is no model" in stderr, (tmp_path / "out").exists()) == (1, True, False)
 
 
 def test_the_sheet_shows_every_style(run: Run, photo: Path, tiny_model_path: Path, tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     )
     result = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, is_one_error(result.stderr)) == (1, True), result.stderr
+    assert result.stderr.endswith("o.mp4: File too large; name another disk\n")
     assert list(folder.iterdir()) == []
 
 

@@ -92,12 +92,13 @@ def test_a_take_by_hand_changes_the_style_on_the_way(
 @pytest.mark.parametrize(
     ("words", "says", "status"),
     [
-        (["--no-window"], "nobody would see it", 1),
+        (["--no-window"], "nobody would see it; add --record FILE, --virtual-camera or --save-take", 1),
         (["--camera", "missing.mp4"], "there is no camera or file missing.mp4", 1),
         (["--size", "big"], "is no size", 2),
         (["--smooth", "much"], "is no smoothing", 2),
         (["--target-fps", "0"], "'--target-fps'", 2),
         (["--save-take", "missing/take.json"], "there is no folder", 1),
+        (["--save-take", "take.mp4"], "name it take.json", 1),
         (["--folder", "missing"], "there is no folder missing", 1),
         (["--no-window", "--record", "show.txt", "--camera", "FILM"], "its name must end in", 1),
         (["--no-window", "--record", "missing/show.mp4", "--camera", "FILM"], "there is no folder", 1),

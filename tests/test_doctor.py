@@ -103,10 +103,13 @@ def test_each_camera_has_its_modes_or_its_reason() -> None:
         (["engine", "H.264"], None),
         (["H.264", "package", "model"], "no engine runs the network"),
         (["engine", "VP9"], "no H.264 can be written"),
+        (["engine", "H.264", "broken model"], "the model cannot be used"),
     ],
 )
 def test_ready_is_who_can_paint_and_write(well: Sequence[str], missing: str | None) -> None:
     findings = [Finding(topic, State.OK, "") for topic in well]
+    if "broken model" in well:
+        findings.append(Finding("model", State.PROBLEM, ""))
     findings += [Finding("engine", State.NOTE, ""), Finding("H.264", State.PROBLEM, "")]
     assert why_not_ready(findings) == missing
 
@@ -144,8 +147,26 @@ def test_broken_libraries_are_findings_and_not_the_end(
     assert any(line.startswith("ok") and "ONNX Runtime CPU" in line for line in lines)
 
 
-def test_a_model_that_is_not_there_is_told(run: Run) -> None:
-    status, stdout, _ = run("doctor", "--no-cameras", "--model", "nowhere.onnx")
-    assert status == 1
-    assert "there is no model 'nowhere.onnx'" in stdout
-    assert "cannot paint videos here: no engine runs the network" in stdout
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "there is no model"),
+        ("foreign", "is not a livestyle model"),
+        ("broken", "is broken: "),  # only an engine notices
+    ],
+)
+def test_what_is_wrong_with_a_model_is_told_once(
+    kind: str, says: str, run: Run, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    content = tiny_model_path.read_bytes()
+    model = tmp_path / f"{kind}.onnx"
+    if kind == "foreign":
+        model.write_bytes(content.replace(b"livestyle", b"somethink"))
+    if kind == "broken":
+        model.write_bytes(content.replace(b"MatMul", b"MatMux"))
+    status, stdout, _ = run("doctor", "--no-cameras", "--json", "--model", model)
+    findings = [found for found in json.loads(stdout)["findings"] if found["topic"] in ("model", "engine")]
+    (wrong,) = (found for found in findings if found["state"] != "ok")
+    assert (status, wrong["topic"], wrong["state"]) == (1, "model", "problem")
+    assert says in wrong["what"]
+    assert wrong["mend"]

@@ -87,6 +87,11 @@ def test_every_command_in_the_readme_parses() -> None:
         assert {word for word in words if word.startswith("--")} <= known, command
 
 
+def test_the_prose_of_the_readme_fits_a_screen() -> None:
+    prose = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL).splitlines()
+    assert [line for line in prose if len(line) > 120 and not line.startswith("|")] == []
+
+
 def test_ci_runs_the_command_of_the_readme() -> None:
     line = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
     assert "tools/check" in line

@@ -2,140 +2,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pytest
 from clips import write_clip
+from fake_show import FakeCamera, FakeOutput, FakeWindow, SlowStylizer, Stage
 from fakes import FakeEngine, tiny_manifest
 
 from livestyle.controls import Desk
 from livestyle.errors import SinkError, SourceError
-from livestyle.frame import Frame, Image, VideoInfo
-from livestyle.live import LiveReport, play
+from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
 from livestyle.pipeline import stylize_frames
-from livestyle.saver import Saver
 from livestyle.smoothing import SMOOTHING
 from livestyle.sources import LoopedFileSource
 from livestyle.stylizer import Stylizer
-from livestyle.take import Cue, Take
 from livestyle.take_file import read_take, write_take
 from livestyle.video_source import VideoFileSource
-
-
-class FakeCamera:
-    """Grey pictures of 100, `count` of them at `fps` on the real clock. error: raised after the last."""
-
-    def __init__(self, count: int = 1_000_000, fps: float = 200.0, error: Exception | None = None) -> None:
-        self.info = VideoInfo(width=64, height=48, fps=fps)
-        self.count, self.error = count, error
-        self.given = 0
-        self.problem: str | None = None
-        self.beginning = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def now(self) -> float:
-        return time.monotonic() - self.beginning
-
-    def __iter__(self) -> Iterator[Frame]:
-        for n in range(self.count):
-            time.sleep(1 / self.info.fps)
-            self.given += 1
-            yield Frame(np.full((48, 64, 3), 100, np.uint8), n, self.now())
-        if self.error is not None:
-            raise self.error
-
-
-class FakeWindow:
-    """Keeps what it shows, and presses keys[n] after the nth picture."""
-
-    def __init__(self, keys: dict[int, str] | None = None, closes_after: int | None = None) -> None:
-        self.keys, self.closes_after = dict(keys or {}), closes_after
-        self.pictures: list[Image] = []
-        self.full_screen = False
-
-    @property
-    def closed(self) -> bool:
-        return self.closes_after is not None and len(self.pictures) >= self.closes_after
-
-    def show(self, image: Image) -> None:
-        self.pictures.append(image)
-
-    def poll_key(self, wait: float = 0.0) -> str | None:
-        return self.keys.pop(len(self.pictures), None)
-
-
-class FakeOutput:
-    def __init__(self, fails_after: int | None = None) -> None:
-        self.frames: list[Frame] = []
-        self.closed = False
-        self.fails_after = fails_after
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def write(self, frame: Frame) -> None:
-        if self.fails_after is not None and len(self.frames) >= self.fails_after:
-            raise SinkError("the output broke")
-        self.frames.append(frame)
-
-
-class SlowStylizer(Stylizer):
-    def __init__(self, seconds: float) -> None:
-        super().__init__(FakeEngine(), tiny_manifest())
-        self.seconds = seconds
-
-    def __call__(self, image: Image, style_mix: MixVector) -> Image:
-        time.sleep(self.seconds)
-        return super().__call__(image, style_mix)
-
-
-class Stage:
-    """All that play() needs, and play() itself."""
-
-    def __init__(self, folder: Path, row: int = 0) -> None:
-        self.take = Take([Cue(0.0, tuple(float(n == row) for n in range(3)))])
-        self.desk = Desk(self.take, fade=0.0)
-        self.folder = folder
-
-    def play(
-        self,
-        camera: FakeCamera,
-        window: FakeWindow | None,
-        *outputs: FakeOutput,
-        stylizer: Stylizer | None = None,
-        target_fps: float | None = None,
-        seconds: float | None = None,
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> LiveReport:
-        painter = stylizer or Stylizer(FakeEngine(), tiny_manifest())
-        with Saver(camera.info, self.folder) as saver:
-            return play(
-                camera,
-                painter,
-                self.take,
-                self.desk,
-                saver,
-                window=window,
-                outputs=outputs,
-                target_fps=target_fps,
-                seconds=seconds,
-                stopped=stopped,
-            )
 
 
 @pytest.fixture
@@ -185,9 +70,8 @@ def test_a_frozen_picture_can_still_be_painted_otherwise(stage: Stage) -> None:
     class Brightening(FakeCamera):
         def __iter__(self) -> Iterator[Frame]:
             for frame in super().__iter__():
-                yield Frame(
-                    np.full((48, 64, 3), 100 + frame.index % 50, np.uint8), frame.index, frame.timestamp
-                )
+                frame.image[:] += np.uint8(frame.index % 50)
+                yield frame
 
     output = FakeOutput()
     stage.play(Brightening(), FakeWindow({2: "Space", 10: "1", 20: "q"}), output)
@@ -284,32 +168,17 @@ def test_a_take_played_back_on_the_same_film_gives_the_same_pictures(stage: Stag
     film = write_clip(tmp_path / "film.mp4", pts=range(100))
     stage.desk = Desk(stage.take, fade=0.3)
     output = FakeOutput()
-    keys = dict(
-        zip(
-            range(3, 60, 4),
-            ["1", "Up", "Tab", "2", "2", "c", "Space", "Right", "Down", "Space", "0"],
-            strict=False,
-        )
-    )
-    painter = Stylizer(FakeEngine(), tiny_manifest())
-    with LoopedFileSource(film) as source, Saver(source.info, tmp_path) as saver:
-        play(
-            source,
-            painter,
-            stage.take,
-            stage.desk,
-            saver,
-            window=FakeWindow(keys),
-            outputs=[output],
-            stopped=lambda: len(output.frames) >= 60,
-        )
+    pressed = ["1", "Up", "Tab", "2", "2", "c", "Space", "Right", "Down", "Space", "0"]
+    window = FakeWindow({3 + 4 * n: key for n, key in enumerate(pressed)})
+    with LoopedFileSource(film) as source:
+        stage.play(source, window, output, stopped=lambda: len(output.frames) >= 60)
     assert len(stage.take.cues) == 11  # the first, and all keys but Tab
     write_take(tmp_path / "take.json", stage.take, tiny_manifest())
     again = read_take(str(tmp_path / "take.json"), tiny_manifest())
+    painter = Stylizer(FakeEngine(), tiny_manifest())
     with VideoFileSource(film) as plain:
-        painted = {
-            frame.timestamp: frame.image for frame in stylize_frames(plain, painter, again.following())
-        }
+        frames = stylize_frames(plain, painter, again.following())
+        painted = {frame.timestamp: frame.image for frame in frames}
     live = [frame for frame in output.frames if frame.timestamp in painted]
     assert len(live) >= 55  # a few are repeated stills of a film that waits
     assert all(np.array_equal(frame.image, painted[frame.timestamp]) for frame in live)
@@ -329,36 +198,16 @@ def test_t_goes_to_the_take_and_the_flicker_to_the_report(stage: Stage) -> None:
     assert report.flicker_removed > 0.2
 
 
-class SlowByPixels(SlowStylizer):
-    """Takes `seconds` for 640x480, and less for less."""
-
-    def __call__(self, image: Image, style_mix: MixVector) -> Image:
-        time.sleep(self.seconds * image.shape[0] * image.shape[1] / (640 * 480))
-        return super(SlowStylizer, self).__call__(image, style_mix)
-
-
-class LargeCamera(FakeCamera):
-    """Pictures of 640x480."""
-
-    def __init__(self, fps: float) -> None:
-        super().__init__(fps=fps)
-        self.info = VideoInfo(width=640, height=480, fps=fps)
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in super().__iter__():
-            yield Frame(np.full((480, 640, 3), 100, np.uint8), frame.index, frame.timestamp)
-
-
 @pytest.mark.parametrize(("target_fps", "is_smaller"), [(None, True), (5.0, False)])
 def test_a_network_too_slow_for_the_rate_paints_smaller_and_the_picture_stays_large(
     stage: Stage, target_fps: float | None, is_smaller: bool
 ) -> None:
     output = FakeOutput()
     report = stage.play(
-        LargeCamera(fps=20),
+        FakeCamera(fps=20, height=480),
         FakeWindow(),
         output,
-        stylizer=SlowByPixels(0.08),
+        stylizer=SlowStylizer(0.08, pixels=640 * 480),
         target_fps=target_fps,  # else the camera's: 50 ms a frame
         stopped=lambda: len(output.frames) >= 20,
     )

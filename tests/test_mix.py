@@ -47,7 +47,7 @@ def test_a_text_names_a_mix(text: str, expected: tuple[float, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("4", "no style 4: tiny has 1 to 3"),
+        ("4", "no style 4: this model, tiny, has 0 to 3, and 0 is the original"),
         ("999999999", "no style 999999999"),
         ("-1", "has no style '-1'"),
         ("٣", "has no style"),
@@ -80,6 +80,14 @@ def test_a_text_that_names_no_mix_says_what_to_type(text: str, says: str) -> Non
     assert "livestyle styles" in message or "like 3:0.7,5:0.3" in message
     assert message.isprintable()
     assert len(message) < 250
+
+
+@pytest.mark.parametrize("rows", [2, 3, 8])
+def test_a_number_too_high_is_told_with_the_models_own_range(rows: int) -> None:
+    manifest = tiny_manifest(rows)
+    assert parse_mix(f"{rows - 1}", manifest)[rows - 1] == 1
+    with pytest.raises(ModelError, match=rf"no style {rows}: .* has 0 to {rows - 1}, and 0 is the original"):
+        parse_mix(f"{rows}", manifest)
 
 
 def test_a_name_with_two_underscores_is_found_as_it_is_written() -> None:

@@ -11,17 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livestyle.frame import Image
-from livestyle.overlay import (
-    GLASS,
-    GOLD,
-    INK,
-    RED,
-    Readout,
-    View,
-    compose_view,
-    draw_notice,
-    draw_overlay,
-)
+from livestyle.glass import GLASS, RED
+from livestyle.overlay import GOLD, INK, Readout, View, compose_view, draw_notice, draw_overlay
 
 SOLO = Readout(
     shares=(("Udnie", 1.0),),

@@ -93,13 +93,11 @@ def test_closing_ends_a_picture_that_would_stay_long(tmp_path: Path) -> None:
         assert len(list(frames)) <= 2
 
 
-def test_a_picture_file_is_a_camera_that_looks_at_it(tmp_path: Path) -> None:
-    path = tmp_path / "photo.png"
-    cv2.imwrite(str(path), bgr(4))
+def test_a_film_of_one_picture_is_a_camera_that_looks_at_it(tmp_path: Path) -> None:
     clock = Clock()
-    with looped(path, clock) as source:
+    with looped(write_clip(tmp_path / "a.mp4", pts=[0]), clock) as source:
         frames = list(islice(source, 50))
-    assert {index_of(frame.image) for frame in frames} == {4}
+    assert {index_of(frame.image) for frame in frames} == {0}
     assert [frame.timestamp for frame in frames] == pytest.approx([index / 25 for index in range(50)])
 
 
@@ -130,11 +128,17 @@ def test_closing_while_a_thread_reads_is_safe(tmp_path: Path) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "livestyle reader"]
 
 
+def photo_in(folder: Path) -> Path:
+    cv2.imwrite(str(folder / "photo.png"), bgr(4))
+    return folder / "photo.png"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda folder: str(folder / "none.mp4"), r"there is no camera or file .*none.mp4.*webcam --list"),
         (lambda folder: str(folder), "is a folder"),
+        (lambda folder: str(photo_in(folder)), r"photo\.png is a picture, .*`livestyle image"),
         (lambda folder: "nonsense", r"there is no camera or file nonsense.*webcam --list"),
         (lambda folder: "screen:one", "there is no camera or file screen:one"),
         (lambda folder: "/dev/video987", "cannot open camera 987"),

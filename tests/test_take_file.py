@@ -9,7 +9,7 @@ from fakes import tiny_manifest
 from livestyle.errors import LivestyleError, SinkError
 from livestyle.smoothing import SMOOTHING
 from livestyle.take import Cue, Take
-from livestyle.take_file import parse_script, parse_take, read_take, write_take
+from livestyle.take_file import check_take_path, parse_script, parse_take, read_take, write_take
 
 MANIFEST = tiny_manifest(4)  # original, negative, grey_40, grey_80
 
@@ -153,3 +153,17 @@ def test_files_that_are_no_take_are_refused(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LivestyleError, match="not text"):
         read_take(str(binary), MANIFEST)
+
+
+@pytest.mark.parametrize("name", ["take.json", "take.JSON", "take.txt"])
+def test_a_take_may_have_a_name_of_text(name: str, tmp_path: Path) -> None:
+    check_take_path(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    write_take(tmp_path / name, Take([Cue(0.0, (0.0, 1.0, 0.0, 0.0))]), MANIFEST)
+    assert len(read_take(str(tmp_path / name), MANIFEST).cues) == 1
+
+
+@pytest.mark.parametrize("name", ["show.mp4", "show", "show.onnx", "show.json.gz"])
+def test_a_take_with_any_other_name_is_refused_with_a_better_one(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match=r"must end in \.json or \.txt; name it .*show.*\.json$"):
+        check_take_path(tmp_path / name)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -98,8 +99,10 @@ def test_pictures_are_shown_upright(
 def test_pictures_with_a_camera_tag_are_upright_too(tmp_path: Path) -> None:
     encoded = cv2.imencode(".jpg", cv2.cvtColor(picture(0), cv2.COLOR_RGB2BGR))[1].tobytes()
     tag = b"Exif\0\0MM\0*\0\0\0\x08" + bytes.fromhex("0001 0112 0003 00000001 0006 0000 00000000")
-    path = tmp_path / "photo.jpg"  # orientation 6: shown 90 degrees clockwise
-    path.write_bytes(encoded[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + encoded[2:])
+    # orientation 6: shown 90 degrees clockwise
+    photo = encoded[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + encoded[2:]
+    path = tmp_path / "film.mjpeg"
+    path.write_bytes(photo * 2)
     source, _, _, images = read(path)
     assert (source.info.width, source.info.height) == (48, 64)
     assert np.abs(images[0][16, 36].astype(int) - (220, 0, 0)).max() <= 6
@@ -196,6 +199,44 @@ def without_video(path: Path) -> None:
             if packet.pts is not None:
                 packet.stream = output
                 container.mux(packet)
+
+
+def write_animation(path: Path, count: int) -> Path:
+    """picture(0), picture(1), … as a GIF or an animated PNG."""
+    import av
+
+    codec, pixels = {".gif": ("gif", "rgb8"), ".png": ("apng", "rgb24")}[path.suffix]
+    container: Any
+    with av.open(str(path), "w", format=codec) as container:
+        video = container.add_stream(codec, rate=10, width=64, height=48)
+        video.pix_fmt = pixels
+        for index in range(count):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), "rgb24")))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif", ".gif", ".heic", ".mp4"])
+def test_a_photo_is_no_film_of_one_picture(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"photo{suffix}"
+    if suffix == ".gif":
+        write_animation(path, 1)
+    elif suffix == ".heic":  # the same boxes as in an .mp4, and another brand
+        film = write_clip(tmp_path / "film.mp4", pts=[0]).read_bytes()
+        path.write_bytes(film.replace(b"ftypisom", b"ftypheic"))
+    else:  # the content counts, not the name
+        kind = suffix if suffix != ".mp4" else ".jpg"
+        path.write_bytes(cv2.imencode(kind, picture(0))[1].tobytes())
+    for options in ({}, {"start": 1.0}, {"end": 0.01}):
+        with pytest.raises(SourceError, match=r"is a picture, not a video; `livestyle image IN OUT` paints"):
+            VideoFileSource(path, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png"])
+def test_an_animation_is_a_film(tmp_path: Path, name: str) -> None:
+    path = write_animation(tmp_path / name, 3)
+    assert read(path)[1] == [0, 1, 2]
+    assert len(read(path, end=0.05)[1]) == 1
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -40,15 +40,15 @@ from typing import Any
 import cv2
 import flicker_clips as clips
 import numpy as np
-from flicker_clips import ExternalPainter, ModelPainter, Painter
-from flicker_measures import COLUMNS, REAL, Clip, about, compared, read, read_smoothed, summary, warping_error
+from flicker_measures import REAL, Clip, warping_error
+from flicker_painters import painters
+from flicker_readings import COLUMNS, about, compared, read, read_smoothed, summary
 
 from livestyle.errors import LivestyleError, SourceError
 from livestyle.frame import Image
 from livestyle.lettering import write_text
 from livestyle.pictures import pictures_in, write_picture
 from livestyle.smoothing import FlowSmoother, parse_smoothing
-from livestyle.stylizer import open_stylizer
 from livestyle.terminal import progress_bar
 
 REAL_CLIPS = "webcam_asl_sister,talking_man_pexels_8048492,room_person_walks_intel"
@@ -110,10 +110,8 @@ def loaded(planned: Sequence[Planned]) -> Iterator[tuple[Planned, Clip]]:
         if clip.motions:
             yield each, clip
         else:
-            print(
-                f"{clip.name} is left out: no motion is known in its first {each.frames} frames",
-                file=sys.stderr,
-            )
+            told = f"{clip.name} is left out: no motion is known in its first {each.frames} frames"
+            print(told, file=sys.stderr)
 
 
 def measure(arguments: argparse.Namespace, strength: float, time_constant: float | None) -> dict[str, Any]:
@@ -134,9 +132,8 @@ def measure(arguments: argparse.Namespace, strength: float, time_constant: float
             for style in first.styles:
                 painted = first.paint(clip, style)
                 if strength:
-                    row["styles"][style], ours, plain = read_smoothed(
-                        painted, clip, FlowSmoother(strength), time_constant
-                    )
+                    reading = read_smoothed(painted, clip, FlowSmoother(strength), time_constant)
+                    row["styles"][style], ours, plain = reading
                     if arguments.strips and clip.kind == REAL and style == first.styles[0]:
                         picture = strip({"raw": painted, "EMA": plain, "ours": ours})
                         write_picture(arguments.strips / f"{clip.name}.png", picture, overwrite=True)
@@ -157,22 +154,9 @@ def measure(arguments: argparse.Namespace, strength: float, time_constant: float
     if not rows:
         raise SourceError("there is nothing to measure; give --clips, --photos, and more frames")
     result = {"model": first.name, "smooth": strength, "ema": time_constant or "auto", **summary(rows)}
-    result["against"] = [
-        compared(other.name, their_rows, rows) for other, their_rows in zip(others, against, strict=True)
-    ]
+    pairs = zip(others, against, strict=True)
+    result["against"] = [compared(other.name, their_rows, rows) for other, their_rows in pairs]
     return result
-
-
-def painters(arguments: argparse.Namespace) -> list[Painter]:
-    models = [arguments.model, *arguments.against] if arguments.model else []
-    found: list[Painter] = []
-    found += [
-        ModelPainter(
-            model, open_stylizer(model, arguments.device, threads=arguments.threads), arguments.styles
-        )
-        for model in models
-    ]
-    return found + [ExternalPainter(folder) for folder in arguments.external]
 
 
 # --- what is told ---
@@ -183,13 +167,8 @@ def cell(key: str, value: float | None) -> str:
         return ""
     if key == "reduction":
         return f"{100 * value:.0f} %"
-    return (
-        f"{value:.2f}"
-        if "gain" in key
-        else f"{value:.3f}"
-        if "ssim" in key or "energy" in key
-        else f"{value:.4f}"
-    )
+    digits = 2 if "gain" in key else 3 if "ssim" in key or "energy" in key else 4
+    return f"{value:.{digits}f}"
 
 
 def line(name: str, figures: Mapping[str, float], width: int) -> str:
@@ -197,9 +176,8 @@ def line(name: str, figures: Mapping[str, float], width: int) -> str:
     missed = figures.get("ema_reached", 1.0) < 1
     ema_at = [key for key, _, _ in COLUMNS].index("ema")
     marks = ["*" if missed and i == ema_at else " " for i in range(len(cells))]
-    return (
-        f"{name:{width}}" + "".join(f"{text}{mark}" for text, mark in zip(cells, marks, strict=True)).rstrip()
-    )
+    told = "".join(f"{text}{mark}" for text, mark in zip(cells, marks, strict=True))
+    return f"{name:{width}}{told.rstrip()}"
 
 
 def headings() -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The clips of tools/flicker.py: what a camera sees, where each pixel of it goes, and who paints it.
+"""The clips of tools/flicker.py: what a camera sees, and where each pixel of it goes.
 
 true flow     frames with their makers' flow and masks: FOLDER/flow/<frame>.flo or .npz (`flow`), the frames
               in FOLDER, FOLDER/final or FOLDER/frames, masks in occlusions/ and invalid/ (255 = skip)
@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,9 +24,7 @@ from flicker_measures import EXACT, NOISY, REAL, STANDING, TRUE_FLOW, Clip, Flow
 
 from livestyle.errors import SourceError
 from livestyle.frame import Image
-from livestyle.mix import parse_mix
 from livestyle.pictures import pictures_in, read_picture
-from livestyle.stylizer import Stylizer
 from livestyle.video_source import VideoFileSource
 
 WIDEST = 640  # pixels: larger clips are scaled down to it
@@ -103,13 +101,11 @@ def scaled(image: Image) -> Image:
 
 def scaled_motion(flow: Flow, skipped: Skipped, size_hw: tuple[int, int]) -> Motion:
     """Flow in the pixels of a scaled picture. A pixel that holds any part of a skipped one is skipped."""
-    height, width = size_hw
     if flow.shape[:2] != size_hw:
+        size = width, height = size_hw[::-1]
         factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-        flow = np.asarray(
-            cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) * factors, np.float32
-        )
-        area = cv2.resize(skipped.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+        flow = np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_AREA) * factors, np.float32)
+        area = cv2.resize(skipped.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         skipped = np.asarray(area) > 0
     return Motion.of(flow, skipped)
 
@@ -129,9 +125,8 @@ def true_flow_clip(folder: Path, count: int | None = None) -> Clip:
     frames = [read_picture(file)[0] for file in files]
     motions = {}
     for index, file in enumerate(files[:-1]):
-        found = [
-            path for end in (".flo", ".npz") if (path := folder / "flow" / f"{file.stem}{end}").is_file()
-        ]
+        named = (folder / "flow" / f"{file.stem}{end}" for end in (".flo", ".npz"))
+        found = [path for path in named if path.is_file()]
         masks = folder / "occlusions"
         if not found or (masks.is_dir() and not (masks / f"{file.stem}.png").is_file()):
             continue
@@ -221,11 +216,8 @@ def exact_clip(file: Path, *, noise: float, seed: int, count: int = EXACT_FRAMES
     path = camera_path(still.shape[:2], count, random)
     height, width = view_size(still.shape[:2])
     soft = cv2.GaussianBlur(still.astype(np.float32), (0, 0), VIEW_BLUR)
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    views = [
-        cv2.warpAffine(soft, m[:2], (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        for m in path
-    ]
+    size, flags, border = (width, height), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+    views = [cv2.warpAffine(soft, m[:2], size, flags=flags, borderMode=border) for m in path]
     motions = {i: Motion.of(flow_between(path[i], path[i + 1], (height, width))) for i in range(count - 1)}
     frames = [noisy(np.asarray(view), noise, random) for view in views]
     name, kind = (f"noisy_{file.stem}", NOISY) if noise else (f"exact_{file.stem}", EXACT)
@@ -238,9 +230,8 @@ def standing_clip(file: Path, *, seed: int, count: int = STANDING_FRAMES) -> Cli
     view = scaled(load_still(file))
     frames = [noisy(view, STANDING_NOISE, random) for _ in range(count)]
     still_motion = Motion.of(np.zeros((*view.shape[:2], 2), np.float32))
-    return Clip(
-        f"standing_{file.stem}", STANDING, frames, times(count), dict.fromkeys(range(count - 1), still_motion)
-    )
+    motions = dict.fromkeys(range(count - 1), still_motion)
+    return Clip(f"standing_{file.stem}", STANDING, frames, times(count), motions)
 
 
 # --- real ---
@@ -293,56 +284,3 @@ def clip_folders(folder: Path) -> Iterator[Path]:
 
 def frame_name(index: int) -> str:
     return f"{index:04}.png"
-
-
-# --- who paints them ---
-
-
-class Painter(Protocol):
-    """Who paints the clips. styles: what paint takes."""
-
-    name: str
-
-    @property
-    def styles(self) -> Sequence[str]: ...
-
-    def paint(self, clip: Clip, style: str) -> list[Image]: ...
-
-
-class ModelPainter:
-    """styles: as parse_mix takes them, or "all": every style but the original."""
-
-    def __init__(self, name: str, stylizer: Stylizer, styles: str) -> None:
-        self.name = name
-        self._stylizer = stylizer
-        rows = stylizer.manifest.styles
-        wanted = [str(row) for row in range(1, len(rows))] if styles == "all" else styles.split(",")
-        mixes = [parse_mix(text, stylizer.manifest) for text in wanted]
-        self._mixes = {rows[int(mix.argmax())].name: mix for mix in mixes}
-        self.styles = tuple(self._mixes)
-
-    def paint(self, clip: Clip, style: str) -> list[Image]:
-        return [self._stylizer(frame, self._mixes[style]) for frame in clip.frames]
-
-
-class ExternalPainter:
-    """Another program, which has painted already: FOLDER/<clip>/<frame>.png, as --write-inputs names them."""
-
-    styles = ("as painted",)
-
-    def __init__(self, folder: Path) -> None:
-        self.name = str(folder)
-        self._folder = folder
-
-    def paint(self, clip: Clip, style: str) -> list[Image]:
-        pictures = []
-        for index, frame in enumerate(clip.frames):
-            path = self._folder / clip.name / frame_name(index)
-            picture = read_picture(path)[0]
-            if picture.shape != frame.shape:
-                got, wanted = (f"{shape[1]}x{shape[0]}" for shape in (picture.shape, frame.shape))
-                raise SourceError(
-                    f"{path} is {got} and its input {wanted}; paint it at the size of its input"
-                )
-            pictures.append(picture)
-        return pictures

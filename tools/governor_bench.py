@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-from live_bench import NoWindow, size_of
+from live_bench import NoWindow, show_parser
 
 from livestyle.controls import Desk
 from livestyle.frame import Frame, Image
@@ -159,28 +159,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--camera", default="tests/data/clip.mp4", help="as of livestyle webcam")
-    parser.add_argument("--size", type=size_of, help="WxH")
+    parser = show_parser(__doc__)
     parser.add_argument("--target-fps", type=float, help="the camera's rate unless given")
     parser.add_argument("--eaters", type=int, default=1, help="processes that eat a core each")
     parser.add_argument("--before", type=float, default=8.0, help="seconds")
     parser.add_argument("--load", type=float, default=20.0, help="seconds")
     parser.add_argument("--after", type=float, default=8.0, help="seconds")
-    parser.add_argument("--model", default="painters")
-    parser.add_argument("--style", type=int, default=1)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     result = measure(chosen)
-    if chosen.json:
-        print(json.dumps(result))
-        return 0
-    for key, value in result.items():
-        print(f"{key:<14} {value}")
+    table = (f"{key:<14} {value}" for key, value in result.items())
+    print(json.dumps(result) if chosen.json else "\n".join(table))
     return 0
 
 

@@ -173,28 +173,31 @@ def size_of(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def show_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options of every bench that plays a show."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=raw)
     parser.add_argument("--camera", default="tests/data/clip.mp4", help="as of livestyle webcam")
     parser.add_argument("--size", type=size_of, help="WxH")
     parser.add_argument("--model", default="painters")
     parser.add_argument("--style", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = show_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=6.0, help="of a turn")
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--slow", type=float, default=0.3, help="seconds of the slow network")
     parser.add_argument("--no-window", action="store_true")
-    parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     result = measure(chosen)
-    if chosen.json:
-        print(json.dumps(result))
-        return 0
-    for key, value in result.items():
-        print(f"{key:<20} {value:.3g}" if isinstance(value, float) else f"{key:<20} {value}")
+    shortened = {key: f"{value:.3g}" if isinstance(value, float) else value for key, value in result.items()}
+    table = (f"{key:<20} {value}" for key, value in shortened.items())
+    print(json.dumps(result) if chosen.json else "\n".join(table))
     return 0
 
 

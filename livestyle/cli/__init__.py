@@ -12,6 +12,7 @@ def main() -> None:
     # Before anything is imported, which takes a moment in which people press Ctrl-C too.
     _on_stop(_exit_at_once)
     from livestyle.cli.app import run_command
+    from livestyle.cli.options import error_line
     from livestyle.errors import LivestyleError
     from livestyle.terminal import Stopped, raise_stopped
 
@@ -19,7 +20,7 @@ def main() -> None:
         _on_stop(raise_stopped)
         status = run_command()
     except LivestyleError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(error_line(error), file=sys.stderr, flush=True)
         status = 1
     except Stopped:
         print("stopped", file=sys.stderr, flush=True)

@@ -57,7 +57,8 @@ def webcam(
     window: Annotated[bool, typer.Option("--window/--no-window", help="Show it; else Ctrl-C ends.")] = True,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="End after so long.")] = None,
     save_take: Annotated[
-        Path | None, typer.Option(help="Write what was played, for `livestyle video --take`.")
+        Path | None,
+        typer.Option(help="Write what was played into a .json file, for `livestyle video --take`."),
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where the keys s and r put their files.")] = Path(),
     model: Model = "painters",
@@ -84,13 +85,14 @@ def webcam(
     from livestyle.sinks import WindowSink
     from livestyle.stylizer import open_stylizer
     from livestyle.take import Cue, Take
-    from livestyle.take_file import write_take
-    from livestyle.whole_file import WholeFile
+    from livestyle.take_file import check_take_path, write_take
 
     if save_take is not None:
-        WholeFile(save_take, overwrite).probe()  # refused now, not after the show
+        check_take_path(save_take, overwrite=overwrite)
     if not (window or record or virtual_camera or save_take or seconds):
-        raise SinkError("with --no-window nobody would see it; add --record FILE or --virtual-camera")
+        raise SinkError(
+            "with --no-window nobody would see it; add --record FILE, --virtual-camera or --save-take FILE"
+        )
     if not folder.is_dir():
         raise SinkError(f"there is no folder {folder} for snapshots and recordings; make it first")
     if record is not None and record == Path(camera):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib.util import find_spec
 from typing import Annotated, cast
@@ -25,6 +26,13 @@ Smooth = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
+# What is done about a disk, whichever library wrote on it.
+_DISK_STEPS = {
+    errno.ENOSPC: "make room, or name another disk",
+    errno.EDQUOT: "make room, or name another disk",
+    errno.EFBIG: "name another disk",
+}
+
 # The parser's own class, which typer takes from click or, newer, from a private copy of it.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 
@@ -42,6 +50,13 @@ def smoothing_of(text: str | None) -> float:
 def say(text: str) -> None:
     """A line for people, on stderr: stdout holds results only."""
     print(text, file=sys.stderr, flush=True)
+
+
+def error_line(error: LivestyleError) -> str:
+    """What is printed of an error. Where a disk is its cause, the next step is added unless it is there."""
+    number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+    step = _DISK_STEPS.get(number or 0, "")
+    return f"error: {error}; {step}" if step not in str(error) else f"error: {error}"
 
 
 def need_torch() -> None:

@@ -155,23 +155,24 @@ def image(
     plan = plan_pictures(paths[:-1], paths[-1], overwrite=overwrite, skip_existing=skip_existing)
     if plan.left_out:
         say(plan.left_out)
-    stylizer = open_stylizer(model, device, threads=threads)
-    mix = with_strength(parse_mix(style, stylizer.manifest), strength)
-    say(f"painting on {stylizer.engine.name}")
     painted: list[str] = []
     failed: list[str] = []
-    with plan.folder_made(), progress_bar() as bar:
-        for job in bar.track(plan.jobs, description="painting"):
-            try:
-                picture, alpha = read_picture(job.source)
-            except SourceError as error:  # one broken picture must not cost the other thousand
-                if plan.folder is None:
-                    raise
-                failed.append(str(job.source))
-                say(f"error: {error}")
-                continue
-            write_picture(job.output, stylizer(picture, mix), alpha, overwrite=overwrite)
-            painted.append(str(job.output))
+    with plan.outputs_ready():  # before the model, which takes a while
+        stylizer = open_stylizer(model, device, threads=threads)
+        mix = with_strength(parse_mix(style, stylizer.manifest), strength)
+        say(f"painting on {stylizer.engine.name}")
+        with progress_bar() as bar:
+            for job in bar.track(plan.jobs, description="painting"):
+                try:
+                    picture, alpha = read_picture(job.source)
+                except SourceError as error:  # one broken picture must not cost the other thousand
+                    if plan.folder is None:
+                        raise
+                    failed.append(str(job.source))
+                    say(f"error: {error}")
+                    continue
+                write_picture(job.output, stylizer(picture, mix), alpha, overwrite=overwrite)
+                painted.append(str(job.output))
     if as_json:
         kept = [str(path) for path in plan.kept]
         result = {"painted": painted, "failed": failed, "kept": kept, "device": stylizer.engine.name}
@@ -207,10 +208,12 @@ def styles(
         from livestyle.pictures import check_picture_path, read_picture, write_picture
         from livestyle.sheet import arrange_sheet, paint_styles
         from livestyle.stylizer import open_stylizer
+        from livestyle.whole_file import WholeFile
 
         if sheet[1].exists() and sheet[0].exists() and sheet[1].samefile(sheet[0]):
             raise SinkError(f"{sheet[0]} would be replaced by its own sheet; name another output")
         check_picture_path(sheet[1], overwrite=overwrite)
+        WholeFile(sheet[1], overwrite).probe()  # before the model, which takes a while
         photo, _ = read_picture(sheet[0])
         stylizer = open_stylizer(model, device)
         say(f"painting on {stylizer.engine.name}")

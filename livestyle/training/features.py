@@ -16,6 +16,9 @@ Pooling = Literal["max", "average"]
 
 # Convolutions a block; the papers name them convB_I, and the ReLU after each reluB_I.
 CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+_NEXT_STEP = (
+    "give vgg16, vgg19 or the path of a weights file (`--loss-network`, or `loss_network` in a recipe)"
+)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -82,10 +85,7 @@ def open_loss_network(name: str, *, pooling: Pooling = "max") -> LossNetwork:
         return torchvision_vgg(name, pooling=pooling)
     path = Path(name).expanduser()
     if not path.is_file():
-        raise RecipeError(
-            f"no loss network at {name}: give vgg16, vgg19 or the path of a weights file "
-            "(`--loss-network`, or `loss_network` in a recipe)"
-        )
+        raise RecipeError(f"no loss network at {name}: {_NEXT_STEP}")
     return slim_vgg19(path, pooling=pooling)
 
 
@@ -127,7 +127,10 @@ def slim_vgg19(path: Path, *, pooling: Pooling = "max") -> LossNetwork:
     `convB_I`, and `auxB_1`, which predicts the full network's reluB_1 (64, 128, 256, 512, 512 channels).
     The heads' Gram matrices give clearly better pictures than those of the slim maps themselves.
     """
-    state = read_torch_file(path, "weights file (a plain state dict saved by torch.save)")
+    try:
+        state = read_torch_file(path, "weights file (a plain state dict saved by torch.save)")
+    except RecipeError as error:
+        raise RecipeError(f"{error}; {_NEXT_STEP}") from error
     names = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 1), 1) for i in range(1, n + 1)]
     heads = {f"relu{b}_1": f"aux{b}_1" for b in range(1, 6)}
     try:
@@ -138,7 +141,9 @@ def slim_vgg19(path: Path, *, pooling: Pooling = "max") -> LossNetwork:
         with torch.no_grad():
             network(torch.zeros(1, 3, 32, 32), heads)
     except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise RecipeError(f"{path} holds weights, but not those of a slimmed VGG-19 ({error})") from error
+        raise RecipeError(
+            f"{path} holds weights, but not those of a slimmed VGG-19 ({error}); {_NEXT_STEP}"
+        ) from error
     return network
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +25,7 @@ from livestyle.training.dataset import to_image, to_tensor
 from livestyle.training.features import LossNetwork
 from livestyle.training.optimize_colours import Colours, in_greys, match_colours
 from livestyle.training.optimize_descent import descend
-from livestyle.training.optimize_loss import BALANCE, GatysLoss
+from livestyle.training.optimize_loss import GatysLoss
 from livestyle.training.optimize_masks import Mask, Region, match_regions
 
 # relu5_1 is a sixteenth of the picture, and its conv reflects at the border: it needs two pixels there.
@@ -54,8 +53,7 @@ class OptimizeSettings:
     strength: of the style against the content; 1 is balanced, 0 gives the photo back.
     size: longer side of the result in pixels; never more than the photo's own.
     iterations: at the smallest size; half as many at each larger one. from_noise: start there, not from the
-    photo; seed is the noise's. content_baseline: what content 1 means, as a mean squared difference of
-    relu4_2's maps; None measures it from the pictures (GatysLoss).
+    photo; seed is the noise's.
     """
 
     strength: float = 1.0
@@ -65,7 +63,6 @@ class OptimizeSettings:
     from_noise: bool = False
     colours: Colours = "style"
     seed: int = 0
-    content_baseline: float | None = None
 
     def __post_init__(self) -> None:
         if not SMALLEST <= self.size <= LARGEST:
@@ -75,11 +72,6 @@ class OptimizeSettings:
         for what in ("strength", "tv_weight"):
             if not 0 <= getattr(self, what) < math.inf:  # NaN too
                 raise ValueError(f"{what} is a number from 0 on, not {getattr(self, what)}")
-
-    @property
-    def weights(self) -> dict[str, Any]:
-        """What GatysLoss takes of them."""
-        return {name: getattr(self, name) for name in ("strength", "tv_weight", "content_baseline")}
 
     def stages(self, image: Image) -> list[tuple[int, int]]:
         """Sizes and iterations, coarse to fine: [(256, 200), (512, 100)]. Sizes are longer sides."""
@@ -144,7 +136,9 @@ def optimize(
         elif settings.colours == "luminance":
             theirs = [in_greys(image, ours)[0].clamp(0, 1) for image in theirs]
             ours = in_greys(ours, ours)[1]
-        loss = GatysLoss(loss_network, ours, theirs, regions, **settings.weights)
+        loss = GatysLoss(
+            loss_network, ours, theirs, regions, strength=settings.strength, tv_weight=settings.tv_weight
+        )
         if picture is not None:
             start = F.interpolate(picture, size=ours.shape[2:], mode="bicubic", antialias=True).clamp(0, 1)
         elif settings.from_noise:
@@ -167,38 +161,6 @@ def optimize(
                     photo=photo if settings.colours == "luminance" else None,
                 )
         before, done = before + count, done + work[number]
-
-
-def gatys_equivalent(
-    content: Image,
-    painted: Image,
-    painting: Image,
-    loss_network: LossNetwork,
-    settings: OptimizeSettings | None = None,
-    *,
-    cap: int = 500,
-) -> int:
-    """How many iterations from the photo it takes to a loss as low as that of `painted`, a network's picture.
-
-    0: the photo itself has it. cap: that many are not enough, or just so. Of the settings, the weights
-    count; without any, style and content fraction weigh the same. The pictures are taken as large as they
-    are. Raises ValueError unless photo and network's picture are of one size, RecipeError for small ones.
-    """
-    settings = settings or OptimizeSettings(strength=1 / BALANCE, tv_weight=0)
-    if check_image(painted).shape != check_image(content).shape:
-        raise ValueError(f"the photo is {content.shape[:2]}, what was painted from it {painted.shape[:2]}")
-    regions, _ = match_regions(None, [None], [1.0])
-    for what, image in (("the photo", content), ("the painting", check_image(painting))):
-        _refuse_small(image, what, max(image.shape))
-    device = next(loss_network.parameters()).device
-    photo = _tensor(content, device)
-    loss = GatysLoss(loss_network, photo, [_tensor(painting, device)], regions, **settings.weights)
-    with torch.no_grad():
-        wanted = float(loss(_tensor(painted, device))[0])
-    for iteration, found in enumerate(descend(loss, photo, cap)):
-        if found.loss <= wanted:
-            return iteration
-    return cap
 
 
 def check_pictures(

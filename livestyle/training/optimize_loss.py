@@ -30,8 +30,7 @@ class GatysLoss:
     P: the picture, C: the photo, r: regions of masks (one without), l: layers. G*: the mean of the paintings'
     Gram matrices by their shares, which is what a canvas has of which one painting covers so much and
     another the rest. Style 1 is the photo, content 1 another picture: the painting's own maps, in random
-    places (the baseline is the mean of (F_i(C) - F_j(S))² over all pairs of places), or
-    content_baseline, where it is given.
+    places (the baseline is the mean of (F_i(C) - F_j(S))² over all pairs of places).
 
     Shapes: photo and paintings (1, 3, H, W), each of its own size, [0, 1].
     """
@@ -45,7 +44,6 @@ class GatysLoss:
         *,
         strength: float = 1.0,
         tv_weight: float = 0.0,
-        content_baseline: float | None = None,
     ) -> None:
         self.network, self.head = without_largest_head(network)
         self.strength, self.tv_weight = strength, tv_weight
@@ -59,13 +57,12 @@ class GatysLoss:
             self.content = of_photo[CONTENT_LAYER]
             self.grams = [self._target(region, paintings, of_paintings) for region in regions]
             self.style_baseline = max(float(self._style(of_photo)), LEAST_BASELINE)
-            if content_baseline is None:
-                content_baseline = sum(
-                    region.area * part.share * _places_apart(self.content, of_paintings[part.painting])
-                    for region in regions
-                    for part in region.parts
-                )
-            self.content_baseline = max(content_baseline, LEAST_BASELINE)
+            apart = sum(
+                region.area * part.share * _places_apart(self.content, of_paintings[part.painting])
+                for region in regions
+                for part in region.parts
+            )
+            self.content_baseline = max(apart, LEAST_BASELINE)
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, the style fraction and the content fraction of a picture as large as the photo."""

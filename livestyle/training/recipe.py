@@ -16,6 +16,7 @@ from livestyle.training.style_losses import StyleLoss
 
 T = TypeVar("T")
 MAX_RECIPE_BYTES = 1_000_000
+_NEXT_STEP = "name a TOML file, such as a copy of models/painters.toml"
 # What style fractions are measured on. A recipe asks for all but the last unless it says otherwise: relu5_1
 # wants large shapes, which small networks paint as patches of one colour (models/README.md).
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -120,13 +121,15 @@ def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises RecipeError with the key that is wrong."""
     try:
         if path.stat().st_size > MAX_RECIPE_BYTES:
-            raise RecipeError(f"{path} is too large to be a recipe")
+            raise RecipeError(f"{path} is too large to be a recipe; {_NEXT_STEP}")
         text = path.read_text(encoding="utf-8")
         return parse_recipe(text, folder=path.parent, where=str(path))
     except OSError as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+        raise RecipeError(
+            f"cannot read the recipe {path}: {error.strerror or error}; {_NEXT_STEP}"
+        ) from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is not a recipe: it is not text") from error
+        raise RecipeError(f"{path} is not a recipe: it is not text; {_NEXT_STEP}") from error
 
 
 def parse_recipe(text: str, *, folder: Path = Path(), where: str = "recipe") -> Recipe:
@@ -134,7 +137,7 @@ def parse_recipe(text: str, *, folder: Path = Path(), where: str = "recipe") -> 
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not valid, or a number or nesting that Python gives up on
-        raise RecipeError(f"{where} is not valid TOML: {error}") from error
+        raise RecipeError(f"{where} is not valid TOML: {error}; mend it there, or {_NEXT_STEP}") from error
     rows = table.pop("styles", None)
     if not isinstance(rows, list) or not rows:
         raise RecipeError(f"{where} names no styles: add a [[styles]] table with name, image and title")

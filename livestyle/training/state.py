@@ -21,6 +21,7 @@ from livestyle.training.start import is_style_row, start_from
 from livestyle.training.torch_file import read_torch_file
 from livestyle.whole_file import WholeFile
 
+_NEXT_STEP = "give the checkpoint.pt of another run, or train without --resume"
 PATH_KEYS = ("content_folder", "style_folder", "loss_network")
 
 
@@ -74,7 +75,7 @@ class TrainState:
         """
         saved = read_checkpoint(path)
         try:
-            own = parse_recipe(saved["recipe"], where=f"the recipe in {path}")
+            own = _own_recipe(saved["recipe"], path)
             content_folder, style_folder, loss_network = (str(saved["paths"][key]) for key in PATH_KEYS)
             own = replace(
                 own, content_folder=content_folder, style_folder=style_folder, loss_network=loss_network
@@ -90,7 +91,7 @@ class TrainState:
             state.recipe = recipe
             state._restore(saved)
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError) as error:
-            raise RecipeError(f"{path} is a broken checkpoint: resume from another, or start anew") from error
+            raise RecipeError(f"{path} is a broken checkpoint; {_NEXT_STEP}") from error
         return state
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
@@ -133,10 +134,21 @@ class TrainState:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's plain values; nothing in it is executed. Raises RecipeError."""
-    saved = read_torch_file(path, "checkpoint")
+    try:
+        saved = read_torch_file(path, "checkpoint")
+    except RecipeError as error:
+        raise RecipeError(f"{error}; {_NEXT_STEP}") from error
     if not isinstance(saved, dict) or saved.get("format") != 1:
-        raise RecipeError(f"{path} is not a checkpoint of livestyle, or of another version")
+        raise RecipeError(f"{path} is not a checkpoint of livestyle, or of another version; {_NEXT_STEP}")
     return saved
+
+
+def _own_recipe(text: str, path: Path) -> Recipe:
+    try:
+        return parse_recipe(text, where=f"the recipe in {path}")
+    except RecipeError as error:
+        what = str(error).partition("; ")[0]  # its next step is for recipes that can be mended
+        raise RecipeError(f"{what}; {_NEXT_STEP}") from error
 
 
 def build_network(recipe: Recipe) -> TransformNet:

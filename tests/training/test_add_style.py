@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,68 +9,32 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from commands import Run, is_one_error, written
-from fakes import tiny_model
-from tiny_runs import (
-    STYLES,
-    noise_picture,
-    recipe_text,
-    tiny_network,
-    write_pictures,
-    write_weights,
-)
+from commands import written
+from tiny_runs import STYLES, tiny_network, write_pictures
+from tiny_world import PHOTO, STRIPES, N, files_in
 
 from livestyle.engines import open_engine
 from livestyle.errors import ModelError, RecipeError, SinkError
 from livestyle.library import load_manifest
 from livestyle.manifest import METADATA_KEY, Manifest
-from livestyle.pictures import read_picture
 from livestyle.training.add_style import STEPS, NewStyle, add_style, is_weak
-from livestyle.training.export import export_onnx
 from livestyle.training.grown_model import blended_rows, open_base, recipe_with, write_grown
-from livestyle.training.recipe import StyleRecipe, parse_recipe
+from livestyle.training.recipe import parse_recipe
 from livestyle.training.start import is_style_row, read_weights
 
 pytestmark = pytest.mark.slow  # the export of the base takes seconds
-
 CPU = torch.device("cpu")
-N = 1 + len(STYLES)
-PHOTO = noise_picture(72, 88, 5)
-STRIPES = StyleRecipe("stripes", "stripes.png", "Stripes", artist="Nobody", licence="public domain")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of three styles, its paintings, photos, a loss network and a new painting."""
-    folder = tmp_path_factory.mktemp("world")
-    write_pictures(folder / "photos", ["a.png", "b.png", "c.png"], size_hw=(80, 96))
-    write_pictures(folder / "paintings", [f"{name}.png" for name in STYLES], size_hw=(72, 64))
-    write_weights(folder / "slim.pt")
-    stripes = np.zeros((80, 72, 3), np.uint8)
-    stripes[::4] = stripes[1::4] = (40, 120, 250)
-    cv2.imwrite(str(folder / "stripes.png"), stripes)
-    recipe = parse_recipe(recipe_text(start_from="gone.onnx", stability_weight=1.0, identity_share=0.5))
-    export_onnx(tiny_network(N), recipe, folder / "base.onnx", [PHOTO])
-    return folder
 
 
 def new_style(world: Path, **changes: Any) -> NewStyle:
-    arguments: dict[str, Any] = {
-        "style": STRIPES,
-        "painting": world / "stripes.png",
-        "photos": world / "photos",
-    }
-    arguments |= changes
+    files = {"painting": world / "stripes.png", "photos": world / "photos"}
+    arguments: dict[str, Any] = {"style": STRIPES} | files | changes
     base = open_base(world / "base.onnx")
     return NewStyle(base, loss_network=str(world / "slim.pt"), device=CPU, **arguments)
 
 
 def rows_of(path: Path) -> dict[str, torch.Tensor]:
     return {key: value for key, value in read_weights(path)[0].items() if is_style_row(key)}
-
-
-def files_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def test_a_folded_last_conv_is_read_back(world: Path) -> None:
@@ -99,9 +58,8 @@ def test_a_style_is_added_and_the_others_stay_to_the_bit(world: Path, tmp_path: 
     assert after.style < 0.97 * before.style  # random weights are a poor teacher
 
     out = tmp_path / "out.onnx"
-    change = write_grown(
-        new.base, new.grown(), STRIPES, out, new.held_out_photos(3), figures={"style_fraction": 0.5}
-    )
+    photos, figures = new.held_out_photos(3), {"style_fraction": 0.5}
+    change = write_grown(new.base, new.grown(), STRIPES, out, photos, figures=figures)
     assert (change.mean, change.worst) == (0, 0)
     assert files_in(tmp_path) == {"out.onnx"}  # nothing partial
     onnx.checker.check_model(onnx.load(out), full_check=True)
@@ -162,9 +120,8 @@ def test_only_the_new_row_learns(world: Path) -> None:
 def test_the_row_begins_with_the_best_of_the_styles_and_their_mean(world: Path) -> None:
     new = new_style(world)
     names = ["original", *STYLES]
-    rows = {name: torch.eye(N)[k] for k, name in enumerate(names)} | {
-        "mean of all": torch.tensor([0, 1 / 3, 1 / 3, 1 / 3])
-    }
+    rows = {name: torch.eye(N)[k] for k, name in enumerate(names)}
+    rows["mean of all"] = torch.tensor([0, 1 / 3, 1 / 3, 1 / 3])
     chosen = blended_rows(new.base, torch.stack([rows["original"], rows[new.begun_with]]))
     for key, value in new.state.network.state_dict().items():
         torch.testing.assert_close(value, chosen[key])
@@ -236,130 +193,10 @@ def test_a_model_that_is_not_its_recipe_is_refused(world: Path, tmp_path: Path) 
     other = replace(manifest, recipe=manifest.recipe.replace('"waves"', '"surf"'))
     with pytest.raises(ModelError, match="its recipe names other styles than it has"):
         open_base(spoiled("other.onnx", other))
-    with pytest.raises(ModelError, match="cannot learn a style: its recipe names no styles"):
-        open_base(tiny_model(tmp_path / "foreign.onnx"))
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     weights["network.head.conv.weight"].raw_data = b"\xff" * len(weights["network.head.conv.weight"].raw_data)
     with pytest.raises(ModelError, match=r"see head.conv.weight"):
         open_base(spoiled("broken.onnx", manifest))
-
-
-def command(world: Path, out: Path, *words: object) -> list[object]:
-    return ["add-style", world / "stripes.png", "--to", world / "base.onnx", "--out", out, *words]
-
-
-def test_the_command_teaches_and_says_how_well(world: Path, tmp_path: Path, run: Run) -> None:
-    out = tmp_path / "out.onnx"
-    data = ["--photos", world / "photos", "--loss-network", world / "slim.pt"]
-    words = [*data, "--steps", 2, "--paintings", world / "paintings", "--json", "--device", "cpu"]
-    status, stdout, stderr = run(*command(world, out, *words))
-    assert status == 0, stderr
-    found = json.loads(stdout)
-    assert (found["model"], found["name"], found["number"], found["steps"]) == (str(out), "stripes", N, 2)
-    assert found["base"]["styles"] == len(STYLES)
-    assert (found["others_moved"], found["unlocked"]) == (0, False)
-    assert files_in(tmp_path) == {"out.onnx", "out.png"}
-    assert read_picture(tmp_path / "out.png")[0].shape == (3 * 256, 2 * 256, 3)  # original and new
-    style = load_manifest(out).styles[N]
-    assert (style.name, style.title, style.artist) == ("stripes", "Stripes", "")
-    # A second time: nothing is replaced unless that is asked for.
-    status, _, stderr = run(*command(world, out, *words))
-    assert (status, is_one_error(stderr)) == (1, True)
-    assert "exists; --overwrite replaces it" in stderr
-    status, stdout, stderr = run(*command(world, out, *data, "--steps", 1, "--overwrite", "--unlock"))
-    assert status == 0, stderr
-    assert stdout.startswith(f"{out}: style {N} is stripes; style left ")
-    assert "the last layers were trained too: the other styles of" in stderr
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--photos", "NOWHERE"], "give --photos FOLDER"),
-        (["--photos", "EMPTY"], "give --photos FOLDER"),
-        ([], "give --photos FOLDER"),
-        (["PAINTING", "TEXT"], "the painting cannot be read"),
-        (["PAINTING", "PIXEL"], "is only 1x1 pixels: give one of at least 32x32"),
-        (["PAINTING", "NOWHERE"], "the painting cannot be read"),
-        (["--to", "TEXT"], "is not an ONNX model"),
-        (["--to", "FOREIGN"], "cannot learn a style"),
-        (["--to", "nowhere"], "there is no model"),
-        (["--photos", "PHOTOS", "--name", "waves"], "has a style called waves already: give --name another"),
-        (["--photos", "PHOTOS", "--name", "Big Wave"], "must be 1 to 64 of a-z"),
-        (["--photos", "PHOTOS", "--title", "x" * 201], "longer than 200 characters; change it with"),
-        (["--photos", "PHOTOS", "--out", "NO_FOLDER"], "there is no folder"),
-        (["--photos", "PHOTOS", "--out", "FOLDER"], "it is a folder"),
-        (["--photos", "PHOTOS", "--out", "model.png"], "a model's name ends in .onnx"),
-        (["--photos", "PHOTOS", "--out", "BASE"], "exists; --overwrite replaces it"),
-        (["--photos", "PHOTOS", "--out", "BASE", "--overwrite", "--unlock"], "give --out another name"),
-        (["--photos", "PHOTOS", "--loss-network", "NOWHERE"], "no loss network at"),
-        (["--photos", "PHOTOS", "--paintings", "EMPTY"], "none of the paintings"),
-        (["--photos", "PHOTOS", "--device", "tpu"], "auto, cpu or cuda, not tpu"),
-    ],
-)
-def test_bad_input_is_one_line_before_any_training(
-    words: list[str], says: str, world: Path, tmp_path: Path, run: Run
-) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "folder.onnx").mkdir()
-    pixel = tmp_path / "pixel.png"
-    cv2.imwrite(str(pixel), np.zeros((1, 1, 3), np.uint8))
-    places = {
-        "NOWHERE": tmp_path / "nowhere",
-        "EMPTY": tmp_path / "empty",
-        "PHOTOS": world / "photos",
-        "TEXT": written(tmp_path / "text.jpg", b"not a picture, nor a model"),
-        "PIXEL": pixel,
-        "FOREIGN": tiny_model(tmp_path / "foreign.onnx"),
-        "NO_FOLDER": tmp_path / "none" / "out.onnx",
-        "FOLDER": tmp_path / "folder.onnx",
-        "BASE": world / "base.onnx",
-    }
-    before, base = files_in(tmp_path), (world / "base.onnx").read_bytes()
-    given = [str(places.get(word, word)) for word in words]
-    painting = given.pop(1) if "PAINTING" in words else str(world / "stripes.png")
-    if "PAINTING" in words:
-        given = ["--photos", str(world / "photos")]
-    options = {
-        "--to": world / "base.onnx",
-        "--out": tmp_path / "out.onnx",
-        "--loss-network": world / "slim.pt",
-    }
-    rest = [word for key, value in options.items() if key not in given for word in (key, str(value))]
-    # So many steps that a refusal after the training would be noticed.
-    status, stdout, stderr = run("add-style", painting, *rest, "--steps", 100_000, *given)
-    assert (status, stdout, is_one_error(stderr)) == (1, "", True), stderr
-    assert says in stderr
-    assert files_in(tmp_path) == before
-    assert (world / "base.onnx").read_bytes() == base
-
-
-def test_without_torch_it_says_what_to_install(
-    world: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    status, _, stderr = run(*command(world, tmp_path / "out.onnx"))
-    assert (status, is_one_error(stderr)) == (1, True)
-    assert "pip install 'livestyle[train]'" in stderr
-
-
-def test_ctrl_c_stops_and_writes_nothing(world: Path, tmp_path: Path) -> None:
-    words = command(
-        world,
-        tmp_path / "out.onnx",
-        *("--photos", world / "photos", "--loss-network", world / "slim.pt"),
-        *("--steps", 100_000, "--device", "cpu"),
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "livestyle", *map(str, words)], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("teaching stripes to base.onnx on cpu, beginning with ")
-    os.kill(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert stderr.splitlines()[-1].startswith("stopped")
-    assert not files_in(tmp_path)
 
 
 def test_a_painting_of_one_colour_is_learned_too(world: Path, tmp_path: Path) -> None:
@@ -374,26 +211,3 @@ def test_an_output_that_appears_meanwhile_is_kept(world: Path, tmp_path: Path) -
     with pytest.raises(SinkError, match="--overwrite"):
         write_grown(new.base, new.grown(), STRIPES, out, [PHOTO], figures={})
     assert out.read_bytes() == b"somebody's"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals there")
-def test_at_a_terminal_it_asks_for_what_was_not_given(world: Path, tmp_path: Path) -> None:
-    import pty
-
-    master, slave = pty.openpty()
-    data = ["--photos", world / "photos", "--loss-network", world / "slim.pt", "--steps", 1]
-    words = command(world, tmp_path / "out.onnx", *data, "--year", "1999", "--device", "cpu")
-    with subprocess.Popen(
-        [sys.executable, "-m", "livestyle", *map(str, words)],
-        stdin=slave,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        os.write(master, b"\nSomebody\nCC0\n")  # title, artist, licence
-        _, stderr = process.communicate(timeout=120)
-    os.close(master)
-    os.close(slave)
-    assert process.returncode == 0, stderr
-    style = load_manifest(tmp_path / "out.onnx").styles[N]
-    assert (style.title, style.artist, style.year, style.licence) == ("Stripes", "Somebody", "1999", "CC0")

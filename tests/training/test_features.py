@@ -154,7 +154,9 @@ FOREIGN: dict[str, Callable[[], Any]] = {
 def test_foreign_weights_are_refused_in_one_line(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "foreign.pt"
     torch.save(FOREIGN[kind](), path)
-    with pytest.raises(RecipeError, match=r"foreign.pt holds .*not those of a slimmed VGG-19") as caught:
+    with pytest.raises(
+        RecipeError, match=r"foreign.pt holds .*not those of a slimmed VGG-19.*give vgg16, vgg19 or"
+    ) as caught:
         open_loss_network(str(path))
     assert "\n" not in str(caught.value)
 
@@ -165,7 +167,7 @@ def test_foreign_weights_are_refused_in_one_line(kind: str, tmp_path: Path) -> N
 def test_what_is_no_weights_file_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "broken.pt"
     path.write_bytes(content)
-    with pytest.raises(RecipeError, match=r"broken.pt is not a weights file") as caught:
+    with pytest.raises(RecipeError, match=r"broken.pt is not a weights file.*give vgg16, vgg19 or") as caught:
         open_loss_network(str(path))
     assert "\n" not in str(caught.value)
 

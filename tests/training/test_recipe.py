@@ -135,7 +135,10 @@ def test_what_is_not_a_sensible_number_is_refused(key: str, value: str) -> None:
     ("text", "says"),
     [
         ("", "names no styles"),
-        ("just words", "is not valid TOML"),
+        (
+            "just words",
+            "column 6); mend it there, or name a TOML file, such as a copy of models/painters.toml",
+        ),
         ('name = "a"\nname = "b"', "is not valid TOML"),
         ("steps = " + 5000 * "9", "is not valid TOML"),  # more digits than Python reads
         ("steps = 0x" + 5000 * "f" + "\n" + recipe_text(steps=None), "digits"),  # ... than it prints
@@ -214,6 +217,7 @@ def test_a_recipe_that_is_no_text_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RecipeError, match=says) as caught:
             load_recipe(path)
         assert str(path) in str(caught.value)
+        assert str(caught.value).endswith("; name a TOML file, such as a copy of models/painters.toml")
         assert "\n" not in str(caught.value)
 
 

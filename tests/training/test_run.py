@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from livestyle.training.run import (
     LOG,
     LOG_EVERY,
     PREVIEW,
+    open_curves,
     open_run,
     paint_all,
     photos_in,
@@ -162,6 +164,37 @@ def test_a_bad_photo_is_named_once_in_a_whole_run(tmp_path: Path, caplog: pytest
     assert [record.getMessage() for record in caplog.records] == [
         f"skipped {tmp_path / 'photos' / 'bad.jpg'}: cannot be read"
     ]
+
+
+class Drawn:
+    """Keeps what is drawn."""
+
+    def __init__(self) -> None:
+        self.points: dict[str, tuple[float, int]] = {}
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        self.points[tag] = (scalar_value, global_step)
+
+    def close(self) -> None:
+        pass
+
+
+def test_curves_show_every_number_of_the_log(tmp_path: Path) -> None:
+    state, curves = TrainState(tiny_recipe(tmp_path, steps=LOG_EVERY + 1, n_residual=0), CPU), Drawn()
+    step = run(state, tmp_path / "run", curves=curves)[LOG_EVERY - 1]
+    assert curves.points == {
+        "loss": (step.loss, LOG_EVERY),
+        "original_error": (step.original_error, LOG_EVERY),
+        **{f"style/{name}": (fraction, LOG_EVERY) for name, fraction in step.style_fractions.items()},
+        **{f"content/{name}": (fraction, LOG_EVERY) for name, fraction in step.content_fractions.items()},
+    }
+
+
+def test_without_tensorboard_curves_say_how_to_get_it(tmp_path: Path) -> None:
+    if find_spec("tensorboard") is not None:
+        pytest.skip("it is installed here")
+    with pytest.raises(RecipeError, match=r"pip install 'livestyle\[train,tensorboard\]'"):
+        open_curves(tmp_path)
 
 
 def test_painting_all_puts_the_rows_side_by_side() -> None:

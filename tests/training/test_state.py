@@ -68,6 +68,7 @@ def why(path: Path, recipe: Recipe | None = None) -> str:
     message = str(caught.value)
     assert message.isprintable()
     assert str(path) in message
+    assert "train without --resume" in message
     return message
 
 

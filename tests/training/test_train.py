@@ -3,32 +3,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_runs import HEAD_CHANNELS, STYLES, noise_picture, recipe_text, tiny_recipe, write_weights
+from tiny_runs import STYLES, noise_picture, recipe_text, styles_with, tensor, tiny_recipe
 
 from livestyle.errors import RecipeError
-from livestyle.training.dataset import ContentImages, to_tensor
-from livestyle.training.features import slim_vgg19
-from livestyle.training.losses import chroma_distance
-from livestyle.training.motion import grey
-from livestyle.training.network import TransformNet
-from livestyle.training.objective import Objective, Shown, StepLoss, clipped, ramp
-from livestyle.training.paintings import (
-    Paintings,
-    measure_baselines,
-    painting_of,
-    painting_patches,
-    patch_distances,
-    style_grams,
-)
 from livestyle.training.recipe import Recipe, parse_recipe
-from livestyle.training.run import LOG_EVERY, open_curves, run_training
 from livestyle.training.state import TrainState
 from livestyle.training.train import TrainStep, sample_styles, schedule, train
 
@@ -39,12 +23,6 @@ def recipe_of(n_styles: int, **changes: Any) -> Recipe:
     """A recipe whose files do not exist, for what only counts styles."""
     rows = [{"name": f"s{n}", "image": "x.png", "title": "X"} for n in range(n_styles)]
     return parse_recipe(recipe_text(styles=rows, **changes))
-
-
-def styles_with(**keys: Any) -> list[dict[str, Any]]:
-    """The tiny recipe's styles, of which the first has these keys."""
-    rows = [{"name": name, "image": f"{name}.png", "title": name.title()} for name in STYLES]
-    return [rows[0] | keys, *rows[1:]]
 
 
 @pytest.mark.parametrize(("n_styles", "batch"), [(1, 2), (3, 2), (5, 4), (12, 4), (3, 8)])
@@ -103,35 +81,15 @@ def test_styles_and_strengths_follow_from_seed_and_step() -> None:
 
 def test_the_learning_rate_warms_up_and_falls_along_half_a_cosine() -> None:
     # 5 % of the way up from a tenth, then a cosine from 1 down to a hundredth.
-    points = {
-        0: 0.1,
-        0.025: 0.55,
-        0.05: 1.0,
-        0.2875: 0.01 + 0.99 * (2 + math.sqrt(2)) / 4,
-        0.525: 0.505,
-        1: 0.01,
-    }
+    quarter = 0.01 + 0.99 * (2 + math.sqrt(2)) / 4
+    points = {0: 0.1, 0.025: 0.55, 0.05: 1.0, 0.2875: quarter, 0.525: 0.505, 1: 0.01}
     for progress, share in points.items():
         assert schedule(progress) == pytest.approx(share)
 
 
-def test_the_original_has_a_row_in_front_of_the_paintings(tmp_path: Path) -> None:
-    recipe = tiny_recipe(tmp_path)
-    grams = style_grams(recipe, slim_vgg19(write_weights(tmp_path / "w.pt")), CPU)
-    assert [gram.shape for gram in grams.values()] == [(4, c, c) for c in HEAD_CHANNELS[:4]]
-    for gram in grams.values():
-        assert torch.equal(gram[0], torch.zeros_like(gram[0]))
-        assert not torch.allclose(gram[1], gram[2])
-
-
 def finite(step: TrainStep) -> bool:
-    numbers = [
-        step.loss,
-        step.original_error,
-        *step.style_fractions.values(),
-        *step.content_fractions.values(),
-    ]
-    return all(map(math.isfinite, numbers))
+    fractions = [*step.style_fractions.values(), *step.content_fractions.values()]
+    return all(map(math.isfinite, [step.loss, step.original_error, *fractions]))
 
 
 @pytest.mark.parametrize(
@@ -161,18 +119,12 @@ def test_steps_are_counted_and_finite_and_change_the_network(changes: dict[str, 
     assert not torch.equal(state.average.last.weight, after["last.weight"])  # the average lags behind
 
 
-def test_training_ends_at_the_recipes_last_step(tmp_path: Path) -> None:
-    state = TrainState(tiny_recipe(tmp_path, steps=4), CPU)
-    assert [step.step for step in train(state)] == [1, 2, 3, 4]
-    assert list(train(state)) == []
-
-
 def test_training_learns(tmp_path: Path) -> None:
     # Without what keeps a network calm, which sixty steps cannot both obey and learn under.
     calm = {"grid_weight": 0.05, "colour_weight": 15, "correlation_weight": 3}
     rates = {"learning_rate": 2e-3, "style_learning_rate": 8e-3}
     state = TrainState(tiny_recipe(tmp_path, steps=60, identity_share=0.5, **calm, **rates), CPU)
-    photo = to_tensor(torch.from_numpy(noise_picture(64, 64, 99)[None]))
+    photo = tensor(noise_picture(64, 64, 99))
     original = torch.eye(4)[:1]
     with torch.no_grad():  # a new network gives the original back quite well: there would be little to learn
         for network in (state.network, state.average):
@@ -273,29 +225,6 @@ def test_what_a_recipe_points_to_in_vain_is_named(changes: dict[str, str], says:
     assert "\n" not in str(caught.value)
 
 
-class WatchedPhotos(ContentImages):
-    """Keeps which steps were asked for."""
-
-    asked: list[int]
-
-    def __getitem__(self, step: int) -> torch.Tensor:
-        self.asked.append(step)
-        return super().__getitem__(step)
-
-
-def test_the_baselines_come_from_crops_that_training_does_not_see(tmp_path: Path) -> None:
-    recipe = tiny_recipe(tmp_path)
-    photos = WatchedPhotos(tmp_path / "photos", batch=2, crop=64, steps=recipe.steps, seed=0)
-    photos.asked = []
-    network = slim_vgg19(tmp_path / "slim.pt")
-    style, content = measure_baselines(recipe, network, photos, style_grams(recipe, network, CPU))
-    assert photos.asked == list(range(recipe.steps, recipe.steps + 8))
-    assert (style.shape, content.shape) == ((4,), ())
-    assert style[0] == 1  # row 0 has no painting, and is divided by nothing
-    assert (style[1:] > 0).all()
-    assert content > 0
-
-
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_worker_processes_train_the_same_network(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path)
@@ -306,141 +235,10 @@ def test_worker_processes_train_the_same_network(tmp_path: Path) -> None:
     assert list(trained(0)) == list(trained(2))
 
 
-def test_what_is_clipped_is_seen_so_and_still_has_a_gradient() -> None:
-    image = torch.tensor([-0.5, 0.25, 1.5], requires_grad=True)
-    seen = clipped(image)
-    assert seen.tolist() == [0, 0.25, 1]
-    (gradient,) = torch.autograd.grad(seen.sum(), image)
-    assert gradient.tolist() == [1, 1, 1]
-
-
 def test_holding_still_is_learned_where_the_recipe_asks_for_it(tmp_path: Path) -> None:
     """Two runs that differ in the stability loss only: the same until it begins, and not after."""
-    runs = [
-        TrainState(tiny_recipe(tmp_path, steps=8, stability_weight=weight), CPU) for weight in (0.0, 60.0)
-    ]
+    recipes = [tiny_recipe(tmp_path, steps=8, stability_weight=weight) for weight in (0.0, 60.0)]
+    runs = [TrainState(recipe, CPU) for recipe in recipes]
     losses = [[step.loss for step in train(state)] for state in runs]
     assert losses[0][:3] == losses[1][:3]  # it begins after a quarter of the steps, from nothing
     assert losses[1][3] > losses[0][3]
-
-
-@pytest.mark.parametrize(
-    ("progress", "share"), [(0.0, 0.0), (0.25, 0.0), (0.375, 0.5), (0.5, 1.0), (1.0, 1.0)]
-)
-def test_a_weight_grows_along_a_ramp(progress: float, share: float) -> None:
-    assert ramp(progress, 0.25, 0.5) == pytest.approx(share)
-
-
-class Painted(TransformNet):
-    """A network that has painted already: always the picture that it is given."""
-
-    def __init__(self, image: torch.Tensor) -> None:
-        super().__init__(4, widths=(4, 6, 8), n_residual=0)
-        self.image = image
-
-    def trace(self, image: torch.Tensor, style_mix: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        return self.image, [torch.eye(4).reshape(1, 4, 2, 2)]
-
-
-def judged(recipe: Recipe, image: torch.Tensor, photo: torch.Tensor, step: int = 5, row: int = 1) -> StepLoss:
-    """What the recipe's losses say of a picture painted of a photo in the style of a row."""
-    network = slim_vgg19(recipe.folder / "slim.pt")
-    photos = ContentImages(recipe.folder / "photos", batch=2, crop=64, steps=recipe.steps, seed=0)
-    state = TrainState(recipe, CPU)
-    state.network, state.step = Painted(image), step
-    shown = Shown(torch.tensor([row]), torch.tensor([0]), torch.tensor([1.0]))
-    objective = Objective(network, Paintings.measured(recipe, network, photos, CPU))
-    return objective.of(state, photo, slice(0, 1), shown)
-
-
-def random_picture(seed: int) -> torch.Tensor:
-    return torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
-
-
-def test_a_style_that_keeps_the_photos_colours_is_judged_by_its_brightness(tmp_path: Path) -> None:
-    recipe = tiny_recipe(tmp_path, stability_weight=0, styles=styles_with(own_colours=True))
-    image, photo = random_picture(0), random_picture(1)
-    drab = grey(image).expand(1, 3, -1, -1)
-    coloured, colourless = judged(recipe, image, photo), judged(recipe, drab, photo)
-    torch.testing.assert_close(coloured.style, colourless.style)
-    # The content says which colours are right, and by how much these two differ.
-    by_hand = chroma_distance(image, photo) - chroma_distance(drab, photo)
-    torch.testing.assert_close(coloured.content - colourless.content, by_hand, atol=1e-5, rtol=1e-5)
-    # The other styles are asked for the painting's colours.
-    assert judged(recipe, image, photo, row=2).style != judged(recipe, drab, photo, row=2).style
-
-
-def test_the_painting_of_such_a_style_is_grey(tmp_path: Path) -> None:
-    recipe = tiny_recipe(tmp_path, styles=styles_with(own_colours=True))
-    first, second = (painting_of(recipe, style) for style in recipe.styles[:2])
-    assert torch.equal(first[:, 0], first[:, 2])
-    assert not torch.equal(second[:, 0], second[:, 2])
-
-
-def test_a_styles_weight_multiplies_its_style_loss_alone(tmp_path: Path) -> None:
-    image, photo = random_picture(0), random_picture(1)
-    options: dict[str, Any] = {"stability_weight": 0, "style_weight": 7}
-    once, thrice = (
-        judged(tiny_recipe(tmp_path, styles=styles_with(weight=weight), **options), image, photo)
-        for weight in (1, 3)
-    )
-    torch.testing.assert_close(thrice.total - once.total, 2 * 7 * once.style)
-    assert torch.equal(thrice.style, once.style)
-
-
-def test_a_painting_has_no_patch_loss_in_its_own_style_and_one_in_another(tmp_path: Path) -> None:
-    recipe = tiny_recipe(tmp_path)
-    network = slim_vgg19(tmp_path / "slim.pt")
-    patches = painting_patches(recipe, network, CPU)
-    assert {layer: tensor.shape for layer, tensor in patches.items()} == {
-        "relu3_1": (4, 512, 9 * HEAD_CHANNELS[2]),
-        "relu4_1": (4, 512, 9 * HEAD_CHANNELS[3]),
-    }
-    # 18x16 and 9x8 cells hold fewer than 512 patches: all of them are known.
-    features = network(painting_of(recipe, recipe.styles[0]), patches)
-    assert patch_distances(features, patches, torch.tensor([1]), 0).item() == pytest.approx(0, abs=1e-9)
-    assert patch_distances(features, patches, torch.tensor([2]), 0).item() > 0.01
-
-
-def test_patches_are_weighed_as_a_fraction_of_the_untouched_photos(tmp_path: Path) -> None:
-    image, photo = random_picture(0), random_picture(1)
-    losses = {
-        weight: judged(tiny_recipe(tmp_path, stability_weight=0, patch_weight=weight), image, photo).total
-        for weight in (0, 1, 5)
-    }
-    assert losses[1] > losses[0]
-    torch.testing.assert_close(losses[5] - losses[0], 5 * (losses[1] - losses[0]), rtol=1e-4, atol=1e-4)
-
-
-class Drawn:
-    """Keeps what is drawn."""
-
-    def __init__(self) -> None:
-        self.points: dict[str, tuple[float, int]] = {}
-
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
-        self.points[tag] = (scalar_value, global_step)
-
-    def close(self) -> None:
-        pass
-
-
-def test_curves_show_every_number_of_the_log(tmp_path: Path) -> None:
-    state, curves = TrainState(tiny_recipe(tmp_path, steps=LOG_EVERY + 1, n_residual=0), CPU), Drawn()
-    steps = list(
-        run_training(state, tmp_path / "run", save_every=math.inf, stopped=lambda: False, curves=curves)
-    )
-    step = steps[LOG_EVERY - 1]
-    assert curves.points == {
-        "loss": (step.loss, LOG_EVERY),
-        "original_error": (step.original_error, LOG_EVERY),
-        **{f"style/{name}": (fraction, LOG_EVERY) for name, fraction in step.style_fractions.items()},
-        **{f"content/{name}": (fraction, LOG_EVERY) for name, fraction in step.content_fractions.items()},
-    }
-
-
-def test_without_tensorboard_curves_say_how_to_get_it(tmp_path: Path) -> None:
-    if find_spec("tensorboard") is not None:
-        pytest.skip("it is installed here")
-    with pytest.raises(RecipeError, match=r"pip install 'livestyle\[train,tensorboard\]'"):
-        open_curves(tmp_path)

@@ -1,4 +1,4 @@
-"""Everything that a training run needs, made from nothing and tiny: photos, paintings, weights, a recipe."""
+"""What training and painting need, made from nothing and tiny: photos, paintings, weights, a recipe."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from livestyle.frame import Image
+from livestyle.training.dataset import to_tensor
 from livestyle.training.network import TransformNet
 from livestyle.training.recipe import Recipe, load_recipe
 
@@ -56,11 +58,34 @@ def noise_picture(height: int, width: int, seed: int) -> Image:
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+PHOTO = noise_picture(48, 64, 1)
+DOTS = noise_picture(64, 56, 2)
+WAVES = noise_picture(64, 64, 3)
+
+
+def tensor(image: Image) -> Tensor:
+    """(H, W, 3), uint8 -> (1, 3, H, W), [0, 1]."""
+    return to_tensor(torch.from_numpy(image)[None])
+
+
+def halves(height: int, width: int, left: int = 0, right: int = 255) -> npt.NDArray[np.uint8]:
+    """A mask of two greys."""
+    mask = np.full((height, width), right, np.uint8)
+    mask[:, : width // 2] = left
+    return mask
+
+
 def write_pictures(folder: Path, names: list[str], *, size_hw: tuple[int, int] = (64, 64)) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate(names):
         assert cv2.imwrite(str(folder / name), noise_picture(*size_hw, seed=seed + len(name)))
     return folder
+
+
+def styles_with(**keys: Any) -> list[dict[str, Any]]:
+    """The tiny recipe's styles, of which the first has these keys."""
+    rows = [{"name": name, "image": f"{name}.png", "title": name.title()} for name in STYLES]
+    return [rows[0] | keys, *rows[1:]]
 
 
 def recipe_text(**changes: Any) -> str:
@@ -78,8 +103,7 @@ def recipe_text(**changes: Any) -> str:
         "crop": 64,
         "style_size": 64,
     }
-    styles = [{"name": name, "image": f"{name}.png", "title": name.title()} for name in STYLES]
-    rows = changes.pop("styles", styles)
+    rows = changes.pop("styles", styles_with())
     lines = [f"{key} = {json.dumps(value)}" for key, value in (table | changes).items() if value is not None]
     for row in rows:
         lines += ["", "[[styles]]", *(f"{key} = {json.dumps(value)}" for key, value in row.items())]

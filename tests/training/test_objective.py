@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import HEAD_CHANNELS, styles_with, tiny_recipe, write_weights
+
+from livestyle.training.dataset import ContentImages
+from livestyle.training.features import slim_vgg19
+from livestyle.training.losses import chroma_distance
+from livestyle.training.motion import grey
+from livestyle.training.network import TransformNet
+from livestyle.training.objective import Objective, Shown, StepLoss, clipped, ramp
+from livestyle.training.paintings import (
+    Paintings,
+    measure_baselines,
+    painting_of,
+    painting_patches,
+    patch_distances,
+    style_grams,
+)
+from livestyle.training.recipe import Recipe
+from livestyle.training.state import TrainState
+
+CPU = torch.device("cpu")
+
+
+def test_what_is_clipped_is_seen_so_and_still_has_a_gradient() -> None:
+    image = torch.tensor([-0.5, 0.25, 1.5], requires_grad=True)
+    seen = clipped(image)
+    assert seen.tolist() == [0, 0.25, 1]
+    (gradient,) = torch.autograd.grad(seen.sum(), image)
+    assert gradient.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("progress", "share"), [(0.0, 0.0), (0.25, 0.0), (0.375, 0.5), (0.5, 1.0), (1.0, 1.0)]
+)
+def test_a_weight_grows_along_a_ramp(progress: float, share: float) -> None:
+    assert ramp(progress, 0.25, 0.5) == pytest.approx(share)
+
+
+def test_the_original_has_a_row_in_front_of_the_paintings(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    grams = style_grams(recipe, slim_vgg19(write_weights(tmp_path / "w.pt")), CPU)
+    assert [gram.shape for gram in grams.values()] == [(4, c, c) for c in HEAD_CHANNELS[:4]]
+    for gram in grams.values():
+        assert torch.equal(gram[0], torch.zeros_like(gram[0]))
+        assert not torch.allclose(gram[1], gram[2])
+
+
+class WatchedPhotos(ContentImages):
+    """Keeps which steps were asked for."""
+
+    asked: list[int]
+
+    def __getitem__(self, step: int) -> torch.Tensor:
+        self.asked.append(step)
+        return super().__getitem__(step)
+
+
+def test_the_baselines_come_from_crops_that_training_does_not_see(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    photos = WatchedPhotos(tmp_path / "photos", batch=2, crop=64, steps=recipe.steps, seed=0)
+    photos.asked = []
+    network = slim_vgg19(tmp_path / "slim.pt")
+    style, content = measure_baselines(recipe, network, photos, style_grams(recipe, network, CPU))
+    assert photos.asked == list(range(recipe.steps, recipe.steps + 8))
+    assert (style.shape, content.shape) == ((4,), ())
+    assert style[0] == 1  # row 0 has no painting, and is divided by nothing
+    assert (style[1:] > 0).all()
+    assert content > 0
+
+
+def test_a_painting_has_no_patch_loss_in_its_own_style_and_one_in_another(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    network = slim_vgg19(tmp_path / "slim.pt")
+    patches = painting_patches(recipe, network, CPU)
+    assert {layer: tensor.shape for layer, tensor in patches.items()} == {
+        "relu3_1": (4, 512, 9 * HEAD_CHANNELS[2]),
+        "relu4_1": (4, 512, 9 * HEAD_CHANNELS[3]),
+    }
+    # 18x16 and 9x8 cells hold fewer than 512 patches: all of them are known.
+    features = network(painting_of(recipe, recipe.styles[0]), patches)
+    assert patch_distances(features, patches, torch.tensor([1]), 0).item() == pytest.approx(0, abs=1e-9)
+    assert patch_distances(features, patches, torch.tensor([2]), 0).item() > 0.01
+
+
+def test_the_painting_of_such_a_style_is_grey(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, styles=styles_with(own_colours=True))
+    first, second = (painting_of(recipe, style) for style in recipe.styles[:2])
+    assert torch.equal(first[:, 0], first[:, 2])
+    assert not torch.equal(second[:, 0], second[:, 2])
+
+
+class Painted(TransformNet):
+    """A network that has painted already: always the picture that it is given."""
+
+    def __init__(self, image: torch.Tensor) -> None:
+        super().__init__(4, widths=(4, 6, 8), n_residual=0)
+        self.image = image
+
+    def trace(self, image: torch.Tensor, style_mix: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        return self.image, [torch.eye(4).reshape(1, 4, 2, 2)]
+
+
+def judged(recipe: Recipe, image: torch.Tensor, photo: torch.Tensor, step: int = 5, row: int = 1) -> StepLoss:
+    """What the recipe's losses say of a picture painted of a photo in the style of a row."""
+    network = slim_vgg19(recipe.folder / "slim.pt")
+    photos = ContentImages(recipe.folder / "photos", batch=2, crop=64, steps=recipe.steps, seed=0)
+    state = TrainState(recipe, CPU)
+    state.network, state.step = Painted(image), step
+    shown = Shown(torch.tensor([row]), torch.tensor([0]), torch.tensor([1.0]))
+    objective = Objective(network, Paintings.measured(recipe, network, photos, CPU))
+    return objective.of(state, photo, slice(0, 1), shown)
+
+
+def random_picture(seed: int) -> torch.Tensor:
+    return torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_style_that_keeps_the_photos_colours_is_judged_by_its_brightness(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, stability_weight=0, styles=styles_with(own_colours=True))
+    image, photo = random_picture(0), random_picture(1)
+    drab = grey(image).expand(1, 3, -1, -1)
+    coloured, colourless = judged(recipe, image, photo), judged(recipe, drab, photo)
+    torch.testing.assert_close(coloured.style, colourless.style)
+    # The content says which colours are right, and by how much these two differ.
+    by_hand = chroma_distance(image, photo) - chroma_distance(drab, photo)
+    torch.testing.assert_close(coloured.content - colourless.content, by_hand, atol=1e-5, rtol=1e-5)
+    # The other styles are asked for the painting's colours.
+    assert judged(recipe, image, photo, row=2).style != judged(recipe, drab, photo, row=2).style
+
+
+def test_a_styles_weight_multiplies_its_style_loss_alone(tmp_path: Path) -> None:
+    image, photo = random_picture(0), random_picture(1)
+    options: dict[str, Any] = {"stability_weight": 0, "style_weight": 7}
+    recipes = (tiny_recipe(tmp_path, styles=styles_with(weight=weight), **options) for weight in (1, 3))
+    once, thrice = (judged(recipe, image, photo) for recipe in recipes)
+    torch.testing.assert_close(thrice.total - once.total, 2 * 7 * once.style)
+    assert torch.equal(thrice.style, once.style)
+
+
+def test_patches_are_weighed_as_a_fraction_of_the_untouched_photos(tmp_path: Path) -> None:
+    image, photo = random_picture(0), random_picture(1)
+    recipes = (tiny_recipe(tmp_path, stability_weight=0, patch_weight=weight) for weight in (0, 1, 5))
+    losses = [judged(recipe, image, photo).total for recipe in recipes]
+    assert losses[1] > losses[0]
+    torch.testing.assert_close(losses[2] - losses[0], 5 * (losses[1] - losses[0]), rtol=1e-4, atol=1e-4)
