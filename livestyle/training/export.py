@@ -24,6 +24,7 @@ from livestyle.whole_file import WholeFile
 
 # onnxruntime's CUDA provider pads by reflection only up to opset 18.
 OPSET = 18
+MOST_FOLDED = 1 << 22  # numbers in a tensor that is computed once for all
 # Two engines round differently; more than this on average means that the graph is not the network.
 MAX_MEAN_DIFFERENCE = 1.0  # grey levels
 
@@ -101,7 +102,7 @@ def compare(network: TransformNet, path: Path, photos: Sequence[Image]) -> Compa
 def _to_onnx(network: TransformNet, manifest: Manifest) -> bytes:
     try:
         import onnx  # here, so that training alone needs neither
-        import onnxscript  # noqa: F401
+        import onnxscript.optimizer
     except ImportError as error:
         raise ModelError("export needs onnx and onnxscript: pip install 'livestyle[train]'") from error
     multiple = network.size_multiple
@@ -126,7 +127,10 @@ def _to_onnx(network: TransformNet, manifest: Manifest) -> bytes:
             dynamic_shapes=({1: height, 2: width}, None),
         )
     assert program is not None
-    model = program.model_proto
+    # torch's own run of it leaves the larger of the weights that network.upsampled_conv folds to each frame.
+    model = onnxscript.optimizer.optimize(
+        program.model_proto, input_size_limit=MOST_FOLDED, output_size_limit=MOST_FOLDED
+    )
     # torch notes for each node the lines of source that made it, with their paths on this machine.
     graph = model.graph
     for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):

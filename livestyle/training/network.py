@@ -87,13 +87,10 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size. Shapes: (B, C, H, W) -> (B, C, 2H, 2W).
+    """Twice the size, before a conv. Shapes: (B, C, H, W) -> (B, C, 2H, 2W).
 
-    Each kind leaves copies of the picture's spectrum around multiples of 1/2, and a network paints with
-    them: a texture that repeats with the pixels, a grid, and stands still where the scene moves (Karras et
-    al. 2021, arXiv:2106.12423). Of a wave of 9 pixels bilinear leaves a copy of 5 %, smooth (bilinear, then
-    the mean of 3x3) one of 1 %. nearest and pixel_shuffle (ICNR initialisation, Aitken et al. 2017,
-    arXiv:1707.02937) learn faster and print the strongest grid.
+    nearest and pixel_shuffle (ICNR initialisation, Aitken et al. 2017, arXiv:1707.02937) learn fast and print
+    a strong grid; the others are computed together with the conv (upsampled_conv).
     """
 
     def __init__(self, channels: int, upsampling: Upsampling) -> None:
@@ -109,20 +106,20 @@ class Upsample(nn.Module):
         if self.mode == "pixel_shuffle":
             x = self.expand(x)
             return F.pixel_shuffle(x, 2)
-        if self.mode == "nearest":
-            return F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        if self.mode == "smooth":
-            x = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-        return x
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def upsampled_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def upsampled_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, smooth: bool = False) -> Tensor:
     """A 3x3 conv of what bilinear upsampling makes of x, computed at x's own size.
 
     Both are linear: each of the four pixels that a pixel of x becomes is a 3x3 conv of x, and pixel_shuffle
-    puts them in place. No engine has to write and read the enlarged maps. Beyond the border, x repeats its
-    last row.
+    puts them in place. No engine has to write and read the enlarged maps, nor to round them: smooth as they
+    are, and all the conv looks for is their differences, bfloat16's rounding was most of what it found.
+    Beyond the border, x repeats its last row. smooth: then the mean of 3x3.
+
+    Any upsampling leaves copies of the picture's spectrum around multiples of 1/2, and a network paints with
+    them: a texture that repeats with the pixels, a grid, and stands still where the scene moves (Karras et
+    al. 2021, arXiv:2106.12423). Of a wave of 9 pixels bilinear leaves a copy of 5 %, smooth one of 1 %.
     Shapes: x (B, C, H, W), weight (K, C, 3, 3), bias (K,) -> (B, K, 2H, 2W).
     """
     # [phase, tap of the conv, neighbour in x]: bilinear upsampling takes 3/4 of the nearest, 1/4 of the next.
@@ -134,7 +131,9 @@ def upsampled_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     )
     folded = torch.einsum("kcij,pim,qjn->kpqcmn", weight, taps, taps).flatten(0, 2)  # (4K, C, 3, 3)
     padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    return F.pixel_shuffle(F.conv2d(padded, folded, bias.repeat_interleave(4)), 2)
+    phases = F.conv2d(padded, folded, None if bias is None else bias.repeat_interleave(4))
+    y = F.pixel_shuffle(phases, 2)
+    return F.avg_pool2d(y, 3, stride=1, padding=1, count_include_pad=False) if smooth else y
 
 
 def _colour_gain() -> Tensor:
@@ -186,12 +185,15 @@ class TransformNet(nn.Module):
         )
         self.residual = nn.ModuleList(ResidualBlock(c, n_styles) for _ in range(n_residual))
         self.expand = nn.ModuleList([ConvBlock(c, b, n_styles), ConvBlock(b, a, n_styles)])
-        self.upsamples = nn.ModuleList([Upsample(c, upsampling), Upsample(b, upsampling)])
+        self.upsampling = upsampling
+        self.is_folded = upsampling in ("bilinear", "smooth")
+        kinds = [] if self.is_folded else [Upsample(c, upsampling), Upsample(b, upsampling)]
+        self.upsamples = nn.ModuleList(kinds)
         self.skip_gate = nn.Parameter(torch.zeros(n_styles, b))
         self.head: nn.Module | None = None
         if folded:
             self.head = ConvBlock(a, head_width, n_styles)
-            if upsampling not in ("bilinear", "smooth"):
+            if not self.is_folded:
                 self.upsamples.append(Upsample(head_width, upsampling))
         self.last = nn.Conv2d(
             head_width if folded else a,
@@ -221,17 +223,27 @@ class TransformNet(nn.Module):
         for block in self.residual:
             x = block(x, style_mix)
             maps.append(x)
-        x = self.expand[0](self.upsamples[0](x), style_mix)
+        x = self._expanded(0, x, style_mix)
         x = x + (style_mix @ self.skip_gate)[:, :, None, None] * detail
         maps.append(x)
-        x = self.expand[1](self.upsamples[1](x), style_mix)
+        x = self._expanded(1, x, style_mix)
         maps.append(x)
         # Never less than none: strength above 1 takes "original" below 0, and would print a negative.
         photo = style_mix[:, :1, None, None].clamp(min=0) * (image - 0.5)
         if self.head is None:
             return self.last(x) + photo, maps
         x = self.head(x, style_mix)
-        if len(self.upsamples) == 2:
+        if self.is_folded:
             assert self.last.bias is not None
             return upsampled_conv(x, self.last.weight, self.last.bias) + photo, maps
         return self.last(self.upsamples[2](x)) + photo, maps
+
+    def _expanded(self, number: int, x: Tensor, style_mix: Tensor) -> Tensor:
+        """Twice the size, and the block after it."""
+        block = self.expand[number]
+        assert isinstance(block, ConvBlock)
+        if not self.is_folded:
+            expanded: Tensor = block(self.upsamples[number](x), style_mix)
+            return expanded
+        x = upsampled_conv(x, block.conv.weight, smooth=self.upsampling == "smooth")
+        return torch.relu(block.norm(x, style_mix))

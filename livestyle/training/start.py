@@ -65,33 +65,44 @@ def read_weights(path: Path) -> tuple[Mapping[str, Tensor], list[str]]:
         for name, value in tensors.items()
         if name.startswith(WEIGHT_PREFIX)
     }
-    if "last.weight" not in weights:
-        weights |= _unfolded_last(graph, tensors)
-    return weights, names
+    return weights | _unfolded(graph, tensors, weights), names
 
 
-def _unfolded_last(graph: GraphProto, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The last conv of a graph that holds it folded with the upsampling before it (network.upsampled_conv).
+# Of TransformNet, in the order in which it paints; what `upsampled_conv` may have folded.
+_FOLDED = ("expand.0.conv", "expand.1.conv", "last")
+
+
+def _unfolded(
+    graph: GraphProto, tensors: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The convs that a graph holds folded with the upsampling before them (network.upsampled_conv).
 
     Export computes the folded weights once for all. Folding is linear and loses nothing, so least squares
-    give the conv back, to float32's rounding. Empty where the graph ends in something else.
+    give the convs back, to float32's rounding. Only those that are not found by name; {} for none.
     """
-    shuffled = [node.input[0] for node in graph.node if node.op_type == "DepthToSpace"][-1:]
-    convs = [node for node in graph.node if node.op_type == "Conv" and list(node.output) == shuffled]
-    if len(convs) != 1 or len(convs[0].input) != 3:
-        return {}
-    weight, bias = (tensors.get(name) for name in convs[0].input[1:])
-    if weight is None or bias is None or weight.shape[0] != 12 or weight.shape[2:] != (3, 3):
-        return {}
+    shuffled = [node.input[0] for node in graph.node if node.op_type == "DepthToSpace"]
+    convs = [node for node in graph.node if node.op_type == "Conv" and node.output[0] in shuffled]
+    missing = [name for name in _FOLDED if f"{name}.weight" not in found]
+    unfolded = {}
+    # The last ones: models before version 5 of `painters` have only their last conv folded.
+    for name, conv in zip(reversed(missing), reversed(convs), strict=False):
+        weight, *bias = (tensors.get(value) for value in conv.input[1:])
+        if weight is None or weight.shape[0] % 4 or weight.shape[2:] != (3, 3):
+            return {}
+        unfolded[f"{name}.weight"] = _without_upsampling(weight)
+        if bias and bias[0] is not None and name == "last":
+            unfolded["last.bias"] = bias[0][::4].clone()
+    return unfolded
+
+
+def _without_upsampling(folded: Tensor) -> Tensor:
+    """(4K, C, 3, 3) -> (K, C, 3, 3)."""
     taps = torch.tensor(  # [phase, neighbour, tap], as upsampled_conv has them
         [[[3, 1, 0], [1, 3, 3], [0, 0, 1]], [[1, 0, 0], [3, 3, 1], [0, 1, 3]]], dtype=torch.float64
     )
     back = torch.linalg.pinv(taps.flatten(0, 1) / 4).reshape(3, 2, 3)  # [tap, phase, neighbour]
-    folded = weight.double().reshape(3, 2, 2, -1, 3, 3)
-    return {
-        "last.weight": torch.einsum("kpqcmn,ipm,jqn->kcij", folded, back, back).float(),
-        "last.bias": bias[::4].clone(),
-    }
+    phases = folded.double().reshape(-1, 2, 2, folded.shape[1], 3, 3)
+    return torch.einsum("kpqcmn,ipm,jqn->kcij", phases, back, back).float()
 
 
 def is_style_row(name: str) -> bool:

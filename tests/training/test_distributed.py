@@ -109,8 +109,10 @@ def test_a_batch_that_cannot_be_shared_is_named() -> None:
 ENDLESS = """
 import sys
 from pathlib import Path
+import torch
 from livestyle.training.recipe import load_recipe
 from livestyle.training.run import open_run, run_training
+torch.set_num_threads(int(sys.argv[3]))
 folder = Path(sys.argv[2])
 state = open_run(load_recipe(Path(sys.argv[1])), folder, resume=False, device="cpu")
 for step in run_training(state, folder, save_every=-1, stopped=lambda: False):
@@ -120,8 +122,9 @@ for step in run_training(state, folder, save_every=-1, stopped=lambda: False):
 
 def test_a_run_that_was_killed_outright_goes_on_to_the_same_losses(tmp_path: Path) -> None:
     recipe, folder = tiny_recipe(tmp_path, steps=12, batch=3), tmp_path / "run"
-    command = [sys.executable, "-c", ENDLESS, str(tmp_path / "tiny.toml"), str(folder)]
     # As many threads as here, or sums would have another order.
+    threads = str(torch.get_num_threads())
+    command = [sys.executable, "-c", ENDLESS, str(tmp_path / "tiny.toml"), str(folder), threads]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
