@@ -17,6 +17,11 @@ def models_folder(package: Path = Path(__file__).parent) -> Path:
     return inside if inside.is_dir() else package.parent / "models"
 
 
+def photos_folder() -> Path:
+    """A few photos of people and things, for a training that was given none: enough for `add-style`."""
+    return models_folder() / "photos"
+
+
 def list_models(folder: Path | None = None) -> list[str]:
     """Names of the models in the folder, sorted. folder: models_folder() unless told."""
     folder = models_folder() if folder is None else folder

@@ -126,7 +126,9 @@ def add_style(
     year: Annotated[str | None, typer.Option(help="When it was made.")] = None,
     licence: Annotated[str | None, typer.Option(help="Of the picture, such as 'public domain'.")] = None,
     source: Annotated[str, typer.Option(help="Where the picture is from.")] = "",
-    photos: Annotated[Path | None, typer.Option(help="Folder of photos to learn on.")] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of photos to learn on [seven that come with livestyle].")
+    ] = None,
     loss_network: Annotated[str, typer.Option(help="vgg16, vgg19, or a weights file.")] = "vgg19",
     paintings: Annotated[
         Path | None, typer.Option(help="Folder of the model's own paintings, to compare with.")
@@ -150,10 +152,10 @@ def add_style(
     The model stays as it is: a new file has one style more, and paints its other styles the same to the bit.
     Title, artist, year and licence are asked for at a terminal. Ctrl-C stops, and nothing is written.
 
-    Example: livestyle add-style painting.jpg --photos photos/
+    Example: livestyle add-style painting.jpg
     """
     need_torch()
-    from livestyle.library import find_model
+    from livestyle.library import find_model, photos_folder
     from livestyle.training import add_style as room
     from livestyle.training.grown_model import check_outputs, open_base
     from livestyle.training.recipe import StyleRecipe
@@ -161,8 +163,6 @@ def add_style(
 
     base = open_base(find_model(to))
     room.check_painting(painting)
-    if photos is None:
-        raise LivestyleError("add-style learns on photos, some hundred of anything: give --photos FOLDER")
     slug = re.sub("[^a-z0-9]+", "_", painting.stem.lower()).strip("_")[:64] if name is None else name
     asking = sys.stdin.isatty() and not as_json
     style = StyleRecipe(
@@ -179,6 +179,7 @@ def add_style(
     if unlock and target.resolve() == base.path.resolve():
         raise LivestyleError(f"--unlock changes the other styles of {target}: give --out another name")
     preview = check_outputs(target, overwrite)
+    photos = photos or photos_folder()
     new = room.NewStyle(
         base, style, painting, photos, loss_network, device=torch_device(device), unlock=unlock
     )
