@@ -142,6 +142,20 @@ def _colour_gain() -> Tensor:
     return grey + COLOUR_GAIN * (torch.eye(3) - grey)
 
 
+FADE = 8.0  # shares of "original" above 1 - 1/8 hand the picture over to the photo
+
+
+def _beside(image: Tensor, painted: Tensor, style_mix: Tensor) -> Tensor:
+    """What is painted, with the photo's share added: of "original" alone, the photo itself.
+
+    Shapes: image, painted (B, 3, H, W), style_mix (B, n_styles).
+    """
+    # Never less than none: strength above 1 takes "original" below 0, and would print a negative.
+    share = style_mix[:, :1, None, None].clamp(min=0)
+    fade = (FADE * (1 - share)).clamp(0, 1)
+    return fade * (painted - 0.5) + 0.5 + share * (image - 0.5)
+
+
 class TransformNet(nn.Module):
     """contract / residual / expand, conditional instance normalization after every conv but the last.
 
@@ -154,11 +168,12 @@ class TransformNet(nn.Module):
     and is written so, since engines run it faster. The 9x9 convs at full resolution are where the plain
     stem spends its time.
 
-    Row 0 is "original": it gives the picture back. Its share of the mix joins the photo to the output, since
-    instance normalization forgets the brightness and contrast of what it is shown; no style gets the photo's
-    colours that way. Instead each style has a skip gate, one number a channel: how much of the features from
-    before the last halving it lets past the residual blocks. Without it faces blur; one level higher, at the
-    stem, the network stops painting and tints the photo (models/README.md shows what was tried).
+    Row 0 is "original": alone, it gives the picture back. Its share of the mix joins the photo to the output,
+    since instance normalization forgets the brightness and contrast of what it is shown; no style gets the
+    photo's colours that way. Instead each style has a skip gate, one number a channel: how much of the
+    features from before the last halving it lets past the residual blocks. Without it faces blur; one level
+    higher, at the stem, the network stops painting and tints the photo (models/README.md shows what was
+    tried).
 
     Shapes: image (B, 3, H, W) float RGB [0, 1], H and W multiples of `size_multiple`;
     style_mix (B, n_styles) -> (B, 3, H, W), about [0, 1] but not clipped.
@@ -228,15 +243,13 @@ class TransformNet(nn.Module):
         maps.append(x)
         x = self._expanded(1, x, style_mix)
         maps.append(x)
-        # Never less than none: strength above 1 takes "original" below 0, and would print a negative.
-        photo = style_mix[:, :1, None, None].clamp(min=0) * (image - 0.5)
-        if self.head is None:
-            return self.last(x) + photo, maps
-        x = self.head(x, style_mix)
-        if self.is_folded:
-            assert self.last.bias is not None
-            return upsampled_conv(x, self.last.weight, self.last.bias) + photo, maps
-        return self.last(self.upsamples[2](x)) + photo, maps
+        if self.head is not None:
+            x = self.head(x, style_mix)
+            if self.is_folded:
+                assert self.last.bias is not None
+                return _beside(image, upsampled_conv(x, self.last.weight, self.last.bias), style_mix), maps
+            x = self.upsamples[2](x)
+        return _beside(image, self.last(x), style_mix), maps
 
     def _expanded(self, number: int, x: Tensor, style_mix: Tensor) -> Tensor:
         """Twice the size, and the block after it."""

@@ -39,6 +39,8 @@ RANGE_WEIGHT, FIRST_RANGE_WEIGHT = 12_000.0, 300.0
 STRICT_FROM, STRICT_FULL = 0.1, 0.3  # shares of the steps
 # Shares of the steps. The style's weight grows until then; what lost the photo never finds it again.
 STYLE_FULL = 0.1
+# Of the two losses against patches, the one that sees their borders: the other dulls colours too.
+BORDERS = 3.0
 # What cannot paint yet would hold still by painting nothing.
 STABLE_FROM, STABLE_FULL = 0.25, 0.5
 
@@ -133,7 +135,7 @@ class Objective:
             + recipe.grid_weight * grid_excess(seen)
             + recipe.hatching_weight * fine_hatching(seen, photo) / paintings.fine_range[labels].to(device)
             + recipe.colour_weight
-            * (unexplained_colours(seen, photo) + foreign_edges(seen, photo))
+            * (unexplained_colours(seen, photo) + BORDERS * foreign_edges(seen, photo))
             / paintings.colour_range[labels].to(device)
         )
         total = total + (1 - painted) * recipe.identity_weight * difference

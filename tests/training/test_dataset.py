@@ -16,6 +16,7 @@ from tiny_runs import noise_picture, write_pictures
 from torch.utils.data import DataLoader
 
 from livestyle.errors import RecipeError
+from livestyle.training import dataset
 from livestyle.training.dataset import (
     ContentImages,
     load_style_image,
@@ -65,7 +66,20 @@ def test_worker_processes_give_the_same_items_in_the_same_order(folder: Path) ->
         assert torch.equal(item, photos[step])
 
 
-def test_a_crop_is_a_piece_of_its_photo_perhaps_mirrored(tmp_path: Path) -> None:
+def test_some_crops_are_seen_in_another_light(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
+    photos = ContentImages(tmp_path, batch=100, crop=64, steps=1, seed=0)
+    levels = photos[0][:, 0, 0, 0].numpy().astype(int)
+    assert 45 <= (levels == 128).sum() <= 75  # 60 on average
+    # 255 (128 / 255) ** p for p of 2.5 and 0.7.
+    assert 45 <= levels.min() < 60
+    assert 150 < levels.max() <= 158
+
+
+def test_a_crop_is_a_piece_of_its_photo_perhaps_mirrored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "EXPOSED", 0.0)
     # Red grows to the right, green downwards, blue is constant: a crop shows where it was cut.
     y, x = np.mgrid[:150, :150]
     rgb = np.stack([x, y, np.full_like(x, 77)], axis=2).astype(np.uint8)

@@ -174,15 +174,25 @@ def test_nearest_upsampling_repeats_each_pixel() -> None:
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_row_0_gives_the_photo_back_where_the_last_conv_paints_nothing(stem: Stem) -> None:
+def test_original_alone_is_the_photo_and_a_style_does_not_get_it(stem: Stem) -> None:
     network = tiny_network(stem=stem)
-    with torch.no_grad():
-        network.last.weight.zero_()
     levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3).repeat(2, 1).repeat(2, 2)
     photo = to_tensor(torch.from_numpy(levels))
-    np.testing.assert_array_equal(to_image(network(photo, one_hot(0))[0]), levels[0])
-    # A style does not get the photo that way: it starts from grey.
-    assert torch.equal(network(photo, one_hot(1)), torch.full_like(photo, 0.5))
+    with torch.no_grad():
+        np.testing.assert_array_equal(to_image(network(photo, one_hot(0))[0]), levels[0])
+        network.last.weight.zero_()
+        assert torch.equal(network(photo, one_hot(1)), torch.full_like(photo, 0.5))  # it starts from grey
+
+
+def test_the_painting_fades_out_in_the_last_eighth_before_the_photo() -> None:
+    network, photo = tiny_network(), torch.full((1, 3, 32, 32), 0.5)
+    with torch.no_grad():
+        network.last.weight.zero_()
+        network.last.bias.fill_(0.9)
+        shown = [
+            float(network(photo, torch.tensor([[s, 1 - s, 0.0]])).mean()) for s in (0.5, 0.875, 0.9375, 1)
+        ]
+    assert shown == pytest.approx([0.9, 0.9, 0.7, 0.5])
 
 
 def test_strength_above_1_takes_no_negative_of_the_photo() -> None:
