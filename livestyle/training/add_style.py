@@ -144,9 +144,7 @@ class NewStyle:
         """One step on the next photos, by the losses that the recipe trains with."""
         state = self.state
         photos = to_tensor(self.photos[self.step].to(state.device))
-        labels, others, strength = sample_styles(self.recipe, state.step, self.recipe.batch)
-        # Half the strength is trained as ever; "original" alone is not, for it stays what it is.
-        shown = Shown(labels, others, torch.where(strength > 0, strength, 1.0))
+        shown = Shown(*sample_styles(self.recipe, state.step, self.recipe.batch))
         found = self.objective.of(state, photos, slice(None), shown)
         loss = found.total.mean()
         if not torch.isfinite(loss):

@@ -141,27 +141,26 @@ def unexplained_colours(image: Tensor, photo: Tensor) -> Tensor:
     return (found - explained).square().mean((1, 2))
 
 
-COARSE, ALIKE = 8, 0.04  # pixels; a difference of the photo that counts as none, [0, 1]
+ALIKE = 0.05  # a difference of two colours of the photo that counts as little, [0, 1]
 
 
-def foreign_edges(image: Tensor, photo: Tensor) -> Tensor:
-    """Mean squared steps of a picture where the photo has none, seen coarsely, one number per image.
+def parted_colours(image: Tensor, photo: Tensor) -> Tensor:
+    """Mean squared difference of a picture's colours at places that are alike in the photo, an image each.
 
-        sum over steps d of 1 and 2 cells, down and right, of mean exp(-(d p)² / 0.04²) (d y)²
+        sum_ij w_ij |y_i - y_j|² / sum_ij w_ij,   w_ij = exp(-|p_i - p_j|² / 0.05²)
 
-    p, y: photo and picture, averaged over cells of 8 x 8 pixels. Strokes average out; the border of a patch
-    does not. Shapes: (B, 3, H, W) twice -> (B,).
+    p, y: photo and picture, means of 16 x 16 pixels, i and j all pairs of them. What the photo shows alike is
+    painted alike, wherever it lies and however softly one colour becomes another; what it shows apart may be
+    of any colours. Shapes: (B, 3, H, W) twice -> (B,).
     """
-    y, p = F.avg_pool2d(image, COARSE), F.avg_pool2d(photo, COARSE)
-    total = torch.zeros(image.shape[0], device=image.device)
-    for cells in (1, 2):
-        for dim in (2, 3):
-            n = y.shape[dim] - cells
-            step_y = y.narrow(dim, cells, n) - y.narrow(dim, 0, n)
-            step_p = p.narrow(dim, cells, n) - p.narrow(dim, 0, n)
-            alike = torch.exp(-step_p.square().sum(1, keepdim=True) / ALIKE**2)
-            total = total + (alike * step_y.square()).mean((1, 2, 3))
-    return total
+    p, y = patch_colours(photo), patch_colours(image)
+    alike = torch.exp(-_pairs_apart(p) / ALIKE**2)
+    return (alike * _pairs_apart(y)).sum((1, 2)) / alike.sum((1, 2))
+
+
+def _pairs_apart(colours: Tensor) -> Tensor:
+    """(B, N, 3) -> (B, N, N), squared distances."""
+    return (colours[:, :, None] - colours[:, None]).square().sum(3)
 
 
 OWN_DETAIL = 4.0  # times the photo's: twice its contrast

@@ -14,10 +14,10 @@ from livestyle.training.losses import (
     chroma_distance,
     content_distance,
     fine_hatching,
-    foreign_edges,
     grid_excess,
     instability,
     out_of_range,
+    parted_colours,
     total_variation,
     unexplained_colours,
 )
@@ -39,8 +39,6 @@ RANGE_WEIGHT, FIRST_RANGE_WEIGHT = 12_000.0, 300.0
 STRICT_FROM, STRICT_FULL = 0.1, 0.3  # shares of the steps
 # Shares of the steps. The style's weight grows until then; what lost the photo never finds it again.
 STYLE_FULL = 0.1
-# Of the two losses against patches, the one that sees their borders: the other dulls colours too.
-BORDERS = 3.0
 # What cannot paint yet would hold still by painting nothing.
 STABLE_FROM, STABLE_FULL = 0.25, 0.5
 
@@ -71,15 +69,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class StepLoss:
-    """total: what to learn from. style, content: fractions remaining. difference: to the photo, [0, 1].
-
-    Shapes: each (B,).
-    """
+    """total: what to learn from. style, content: fractions remaining. Shapes: each (B,)."""
 
     total: Tensor
     style: Tensor
     content: Tensor
-    difference: Tensor
 
 
 @dataclass(frozen=True)
@@ -98,12 +92,11 @@ class Objective:
         recipe, device, paintings = state.recipe, state.device, self.paintings
         progress = state.step / recipe.steps
         photo, shown = photos[place], shown.part(place)
-        labels, strength = shown.labels, shown.strength
+        labels = shown.labels
         mix = shown.mix(len(recipe.styles) + 1).to(device)
-        painted = (strength > 0).to(device).float()  # (B,): 0 where only "original" shows
         own = self._own_colours(shown).to(device)
         layers = {recipe.content_layer, *recipe.style_layers, *paintings.patches}
-        blended = bool(((strength > 0) & (strength < 1) & (shown.others == 0)).any())
+        blended = bool(((shown.strength < 1) & (shown.others == 0)).any())
 
         with precision(device):
             with torch.no_grad():
@@ -124,10 +117,9 @@ class Objective:
         content = content / paintings.content_baseline
         if bool(own.any()):
             content = content + own * chroma_distance(seen, photo)
-        difference = (stylized - photo).abs().mean((1, 2, 3))
         weights = (state.style_weights * paintings.weight)[labels].to(device)
         style_weight = recipe.style_weight * ramp(progress, 0.0, STYLE_FULL)
-        total = painted * (
+        total = (
             style_weight * weights * style
             + recipe.palette_weight * ramp(progress, 0.0, STYLE_FULL) * self._palette(seen, photo, shown)
             + recipe.content_weight * content
@@ -135,10 +127,9 @@ class Objective:
             + recipe.grid_weight * grid_excess(seen)
             + recipe.hatching_weight * fine_hatching(seen, photo) / paintings.fine_range[labels].to(device)
             + recipe.colour_weight
-            * (unexplained_colours(seen, photo) + BORDERS * foreign_edges(seen, photo))
+            * (unexplained_colours(seen, photo) + parted_colours(seen, photo))
             / paintings.colour_range[labels].to(device)
         )
-        total = total + (1 - painted) * recipe.identity_weight * difference
         strict = ramp(progress, STRICT_FROM, STRICT_FULL)
         range_weight = FIRST_RANGE_WEIGHT + strict * (RANGE_WEIGHT - FIRST_RANGE_WEIGHT)
         total = total + range_weight * out_of_range(stylized)
@@ -148,7 +139,7 @@ class Objective:
             total = total + weight * weights * self._patches(state, features, shown)
         if stability_weight:
             total = total + stability_weight * instability(later_painted, warp(seen, later.grid), later)
-        return StepLoss(total, style.detach(), content.detach(), difference.detach())
+        return StepLoss(total, style.detach(), content.detach())
 
     def _style(
         self,

@@ -83,8 +83,7 @@ class Recipe:
     colour_weight: float = 12.0  # keeps patches of colour, and their borders, away that the photo lacks
     correlation_weight: float = 1.0  # keeps the network's channels apart, so that none of the photo is lost
     stability_weight: float = 40.0  # of holding still while the scene moves or the sensor is noisy; 0: off
-    identity_weight: float = 10.0
-    identity_share: float = 0.08  # of the samples that show row 0, "original"
+    strength_share: float = 0.04  # of the samples that show a style at part of its strength, else the photo
 
     text: str = field(default="", compare=False)  # the file, verbatim
     folder: Path = field(default=Path(), compare=False)
@@ -240,8 +239,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "colour_weight": (0, 1e6),
     "correlation_weight": (0, 1e6),
     "stability_weight": (0, 1e6),
-    "identity_weight": (0, 1e6),
-    "identity_share": (0, 0.9),
+    "strength_share": (0, 0.9),
 }
 
 

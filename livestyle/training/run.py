@@ -106,7 +106,6 @@ def open_curves(folder: Path) -> Curves:
 def draw(curves: Curves, step: TrainStep) -> None:
     """Add a step's loss and fractions to the curves."""
     curves.add_scalar("loss", step.loss, step.step)
-    curves.add_scalar("original_error", step.original_error, step.step)
     for kind, fractions in (("style", step.style_fractions), ("content", step.content_fractions)):
         for name, fraction in fractions.items():
             curves.add_scalar(f"{kind}/{name}", fraction, step.step)

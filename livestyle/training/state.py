@@ -55,7 +55,6 @@ class TrainState:
         self.style_weights = torch.ones(n_styles)
         self.style_fractions = torch.ones(n_styles)
         self.content_fractions = torch.ones(n_styles)
-        self.original_error = torch.tensor(1.0)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint, whole or not at all, in place of an older one. Raises SinkError."""
@@ -107,7 +106,7 @@ class TrainState:
         if self.step:
             _check_memory(memory, [p for group in self.optimizer.param_groups for p in group["params"]])
         self.optimizer.load_state_dict({"state": memory, "param_groups": settings})
-        for name in ("style_weights", "style_fractions", "content_fractions", "original_error"):
+        for name in ("style_weights", "style_fractions", "content_fractions"):
             own: Tensor = getattr(self, name)
             if saved[name].shape != own.shape:
                 raise ValueError(f"{name} has another shape")
@@ -128,7 +127,6 @@ class TrainState:
             "style_weights": self.style_weights,
             "style_fractions": self.style_fractions,
             "content_fractions": self.content_fractions,
-            "original_error": self.original_error,
         }
 
 

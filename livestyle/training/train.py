@@ -23,7 +23,6 @@ WARM_UP = 0.05  # of the steps, before the cosine
 AVERAGE_DECAY = 0.995  # of the weights that are exported
 FRACTION_DECAY = 0.95  # of the fractions that are shown and steered by
 STEER_EVERY, STEER_BY, STEER_LIMIT = 25, 1.05, 2.0
-BLEND_SHARE = 0.5  # of the identity samples are a blend of "original" and a style
 MIX_SHARE = 0.15  # of the other samples are a mix of two styles: on stage nobody stays on the rows themselves
 ALONE = Ranks()
 
@@ -36,7 +35,6 @@ class TrainStep:
     loss: float
     style_fractions: dict[str, float]
     content_fractions: dict[str, float]
-    original_error: float  # mean absolute difference of row 0 to the photo, grey levels
 
 
 def train(state: TrainState, *, workers: int = 0, ranks: Ranks = ALONE) -> Iterator[TrainStep]:
@@ -70,7 +68,6 @@ def train(state: TrainState, *, workers: int = 0, ranks: Ranks = ALONE) -> Itera
             loss=loss,
             style_fractions=dict(zip(names[1:], state.style_fractions[1:].tolist(), strict=True)),
             content_fractions=dict(zip(names[1:], state.content_fractions[1:].tolist(), strict=True)),
-            original_error=255 * float(state.original_error),
         )
 
 
@@ -101,10 +98,8 @@ def _step(state: TrainState, loss: StepLoss, shown: Shown, ranks: Ranks) -> floa
     nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
     state.optimizer.step()
     _average(state)
-    style, content, difference = (
-        ranks.gathered(values).cpu() for values in (loss.style, loss.content, loss.difference)
-    )
-    _follow(state, shown, style, content, difference)
+    style, content = (ranks.gathered(values).cpu() for values in (loss.style, loss.content))
+    _follow(state, shown, style, content)
     return found
 
 
@@ -122,12 +117,9 @@ def sample_styles(recipe: Recipe, step: int, batch: int) -> tuple[Tensor, Tensor
         order = torch.randperm(n, generator=torch.Generator().manual_seed(recipe.seed * 7919 + turn))
         labels[i] = order[labels[i] - 1] + 1
     dice = torch.rand(4, batch, generator=torch.Generator().manual_seed(recipe.seed * 104729 + step))
-    share = recipe.identity_share
-    identity = dice[0] < share
-    blend = dice[0] < share * BLEND_SHARE
-    strength = torch.where(identity, torch.zeros(batch), torch.ones(batch))
-    mixed = (dice[2] < MIX_SHARE) & ~identity & (n > 1)
-    strength = torch.where(blend | mixed, dice[1], strength)
+    partial = dice[0] < recipe.strength_share
+    mixed = (dice[2] < MIX_SHARE) & ~partial & (n > 1)
+    strength = torch.where(partial | mixed, dice[1], 1.0)
     # One of the n - 1 rows that follow, round and round.
     other = (labels + (dice[3] * (n - 1)).long()) % n + 1
     return labels, torch.where(mixed, other, 0), strength
@@ -149,15 +141,12 @@ def _average(state: TrainState) -> None:
     )
 
 
-def _follow(state: TrainState, shown: Shown, style: Tensor, content: Tensor, difference: Tensor) -> None:
+def _follow(state: TrainState, shown: Shown, style: Tensor, content: Tensor) -> None:
     """Update the running fractions, and steer each style's weight towards the recipe's target."""
-    strength = shown.strength
     for i, label in enumerate(shown.labels.tolist()):
-        if strength[i] == 1:
+        if shown.strength[i] == 1:
             state.style_fractions[label].lerp_(style[i], 1 - FRACTION_DECAY)
             state.content_fractions[label].lerp_(content[i], 1 - FRACTION_DECAY)
-        elif strength[i] == 0:
-            state.original_error.lerp_(difference[i], 1 - FRACTION_DECAY)
     if state.recipe.style_target and state.step % STEER_EVERY == STEER_EVERY - 1:
         asked = torch.tensor([1.0, *(style.weight for style in state.recipe.styles)])
         weak = state.style_fractions > state.recipe.style_target / asked

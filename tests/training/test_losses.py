@@ -13,10 +13,10 @@ from livestyle.training.losses import (
     chroma_distance,
     content_distance,
     fine_hatching,
-    foreign_edges,
     gram_matrix,
     grid_excess,
     out_of_range,
+    parted_colours,
     style_distance,
     total_variation,
     unexplained_colours,
@@ -159,21 +159,23 @@ def test_colours_that_follow_the_photos_are_explained_and_a_patch_of_its_own_is_
         assert 0.6 * worth < unexplained_colours(patched, photo).item() < worth + 1e-4
 
 
-def test_the_border_of_a_patch_is_foreign_and_an_edge_of_the_photo_is_not() -> None:
-    photo = torch.full((1, 3, 128, 128), 0.5)
+def test_what_the_photo_shows_alike_is_to_be_painted_alike() -> None:
+    photo = torch.full((1, 3, 64, 64), 0.5)
     patched = photo.clone()
-    patched[..., 32:96, 32:96] += 0.2
-    # Down and right, two sides of 8 cells each: steps of one cell that cross a border, then of two.
-    one, two = 2 * 16 / (15 * 16), 2 * 32 / (14 * 16)
-    assert foreign_edges(patched, photo).item() == pytest.approx(0.2**2 * (one + two), rel=0.01)
-    assert foreign_edges(patched, patched).item() < 1e-6
-    assert foreign_edges(photo, patched).item() == 0
+    patched[..., :16, :16] += 0.2  # one place of 16, soft or hard
+    # Of 16² pairs, 2 · 15 are apart, by 0.2 in each of three channels.
+    assert parted_colours(patched, photo).item() == pytest.approx(30 / 256 * 3 * 0.2**2, rel=1e-4)
+    assert parted_colours(patched, patched).item() < 1e-6  # the photo itself shows it apart
+    assert parted_colours(photo, patched).item() == 0
+    far = photo.clone()
+    far[..., 48:, 48:] += 0.2  # it does not matter where
+    assert parted_colours(far, photo).item() == pytest.approx(parted_colours(patched, photo).item())
 
 
-def test_strokes_are_no_foreign_edges() -> None:
+def test_strokes_finer_than_a_place_are_not_parted() -> None:
     photo = torch.full((1, 3, 128, 128), 0.5)
     strokes = photo + 0.2 * (torch.arange(128) % 8 < 4)
-    assert foreign_edges(strokes, photo).item() < 1e-6
+    assert parted_colours(strokes, photo).item() < 1e-6
 
 
 def test_channels_that_say_the_same_are_correlated_whatever_their_scale_and_sign() -> None:

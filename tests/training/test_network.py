@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from livestyle.training.dataset import to_image, to_tensor
 from livestyle.training.network import (
+    LARGEST_DEEP_Z,
     LARGEST_Z,
     ConditionalInstanceNorm,
     ConvBlock,
@@ -188,7 +189,7 @@ def test_the_painting_fades_out_in_the_last_eighth_before_the_photo() -> None:
     network, photo = tiny_network(), torch.full((1, 3, 32, 32), 0.5)
     with torch.no_grad():
         network.last.weight.zero_()
-        network.last.bias.fill_(0.9)
+        network.last.bias.fill_(0.9)  # type: ignore[union-attr]
         shown = [
             float(network(photo, torch.tensor([[s, 1 - s, 0.0]])).mean()) for s in (0.5, 0.875, 0.9375, 1)
         ]
@@ -200,6 +201,16 @@ def test_strength_above_1_takes_no_negative_of_the_photo() -> None:
     with torch.no_grad():
         network.last.weight.zero_()
     assert torch.equal(network(photo, torch.tensor([[-0.5, 1.5, 0.0]])), torch.full_like(photo, 0.5))
+
+
+def test_norms_are_clipped_closer_where_the_picture_is_smallest() -> None:
+    network = tiny_network()
+    limits = {
+        name: m.largest_z for name, m in network.named_modules() if isinstance(m, ConditionalInstanceNorm)
+    }
+    deep = {name for name in limits if name.startswith(("contract.2", "residual"))}
+    assert {limits[name] for name in deep} == {LARGEST_DEEP_Z}
+    assert {limits[name] for name in limits.keys() - deep} == {LARGEST_Z}
 
 
 def test_images_of_one_batch_do_not_see_each_other() -> None:

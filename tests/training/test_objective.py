@@ -9,7 +9,7 @@ from tiny_runs import HEAD_CHANNELS, styles_with, tiny_recipe, write_weights
 
 from livestyle.training.dataset import ContentImages
 from livestyle.training.features import slim_vgg19
-from livestyle.training.losses import chroma_distance
+from livestyle.training.losses import chroma_distance, gram_matrix
 from livestyle.training.motion import grey
 from livestyle.training.network import TransformNet
 from livestyle.training.objective import Objective, Shown, StepLoss, clipped, ramp
@@ -106,13 +106,21 @@ class Painted(TransformNet):
         return self.image, [torch.eye(4).reshape(1, 4, 2, 2)]
 
 
-def judged(recipe: Recipe, image: torch.Tensor, photo: torch.Tensor, step: int = 5, row: int = 1) -> StepLoss:
+def judged(
+    recipe: Recipe,
+    image: torch.Tensor,
+    photo: torch.Tensor,
+    *,
+    step: int = 5,
+    row: int = 1,
+    strength: float = 1.0,
+) -> StepLoss:
     """What the recipe's losses say of a picture painted of a photo in the style of a row."""
     network = slim_vgg19(recipe.folder / "slim.pt")
     photos = ContentImages(recipe.folder / "photos", batch=2, crop=64, steps=recipe.steps, seed=0)
     state = TrainState(recipe, CPU)
     state.network, state.step = Painted(image), step
-    shown = Shown(torch.tensor([row]), torch.tensor([0]), torch.tensor([1.0]))
+    shown = Shown(torch.tensor([row]), torch.tensor([0]), torch.tensor([strength]))
     objective = Objective(network, Paintings.measured(recipe, network, photos, CPU))
     return objective.of(state, photo, slice(0, 1), shown)
 
@@ -141,6 +149,28 @@ def test_a_styles_weight_multiplies_its_style_loss_alone(tmp_path: Path) -> None
     once, thrice = (judged(recipe, image, photo) for recipe in recipes)
     torch.testing.assert_close(thrice.total - once.total, 2 * 7 * once.style)
     assert torch.equal(thrice.style, once.style)
+
+
+def test_part_of_the_strength_asks_for_a_statistic_between_the_photos_and_the_paintings(
+    tmp_path: Path,
+) -> None:
+    recipe, photo = tiny_recipe(tmp_path, stability_weight=0), random_picture(1)
+    network = slim_vgg19(tmp_path / "slim.pt")
+    features = network(photo, recipe.style_layers)
+    pairs = [
+        (gram_matrix(features[layer])[0], grams[1])
+        for layer, grams in style_grams(recipe, network, CPU).items()
+    ]
+    whole = judged(recipe, photo, photo)
+    for strength in (0.0, 0.25, 0.5, 1.0):
+        found = judged(recipe, photo, photo, strength=strength)
+        # The photo itself: strength * (painting - photo) away from a target that is as much of the painting.
+        by_hand = [
+            sum(((s * (b - a)).norm() / (a + s * (b - a)).norm()) ** 2 for a, b in pairs)
+            for s in (strength, 1.0)
+        ]
+        torch.testing.assert_close(found.style / whole.style, (by_hand[0] / by_hand[1])[None])
+        assert found.total.isfinite().all()
 
 
 def test_patches_are_weighed_as_a_fraction_of_the_untouched_photos(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_what_a_recipe_leaves_out_has_a_default() -> None:
     assert (recipe.steps, recipe.batch, recipe.crop) == (10_000, 4, 224)
     assert recipe.style_layers == STYLE_LAYERS[:4]
     assert (recipe.style_loss, recipe.patch_weight) == ("gram", 0)
+    assert recipe.strength_share == 0.04
     assert (recipe.styles[0].weight, recipe.styles[0].own_colours) == (1, False)
 
 
@@ -121,8 +122,8 @@ def test_whole_numbers_have_bounds(key: str, low: int, high: int) -> None:
 
 
 RATES = ["learning_rate", "style_learning_rate"]
-WEIGHTS = ["content_weight", "style_weight", "tv_weight", "grid_weight", "identity_weight", "patch_weight"]
-SHARES = ["style_target", "identity_share"]
+WEIGHTS = ["content_weight", "style_weight", "tv_weight", "grid_weight", "patch_weight"]
+SHARES = ["style_target", "strength_share"]
 
 
 @pytest.mark.parametrize("key", [*RATES, *WEIGHTS, *SHARES])

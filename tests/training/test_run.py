@@ -184,7 +184,6 @@ def test_curves_show_every_number_of_the_log(tmp_path: Path) -> None:
     step = run(state, tmp_path / "run", curves=curves)[LOG_EVERY - 1]
     assert curves.points == {
         "loss": (step.loss, LOG_EVERY),
-        "original_error": (step.original_error, LOG_EVERY),
         **{f"style/{name}": (fraction, LOG_EVERY) for name, fraction in step.style_fractions.items()},
         **{f"content/{name}": (fraction, LOG_EVERY) for name, fraction in step.content_fractions.items()},
     }
@@ -237,7 +236,7 @@ def test_training_runs_on_auto_cpu_or_cuda() -> None:
 def test_cuda_trains_and_resumes(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    recipe, folder = tiny_recipe(tmp_path, identity_share=0.5), tmp_path / "run"
+    recipe, folder = tiny_recipe(tmp_path, strength_share=0.5), tmp_path / "run"
     steps = run(open_run(recipe, folder, resume=False, device="cuda"), folder, stopped=after(3))
     state = open_run(recipe, folder, resume=True, device="cuda")
     steps += run(state, folder)

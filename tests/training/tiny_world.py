@@ -24,7 +24,7 @@ def tiny_world(folder: Path) -> Path:
     stripes = np.zeros((80, 72, 3), np.uint8)
     stripes[::4] = stripes[1::4] = (40, 120, 250)
     cv2.imwrite(str(folder / "stripes.png"), stripes)
-    recipe = parse_recipe(recipe_text(start_from="gone.onnx", stability_weight=1.0, identity_share=0.5))
+    recipe = parse_recipe(recipe_text(start_from="gone.onnx", stability_weight=1.0, strength_share=0.25))
     export_onnx(tiny_network(N), recipe, folder / "base.onnx", [PHOTO])
     return folder
 
