@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 LONGEST_SIDE = 16384  # pixels; beyond it, one frame takes more than 800 MB
+_PICTURE_FORMATS = ("image2", "gif", "apng", "ico")
+_PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")  # photos in the container of .mp4 (ISO 23008-12)
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT
 
 
@@ -96,3 +99,22 @@ def _moving_picture(path: Path, container: InputContainer) -> VideoStream:
             f"and no side may be longer than {LONGEST_SIDE}"
         )
     return stream
+
+
+def is_photo(container: InputContainer, path: Path) -> bool:
+    """Whether the file at `path`, open as `container`, is of a kind for pictures and holds just one.
+
+    Animations are films. Only files of such kinds are opened twice for it.
+    """
+    kind = container.format.name
+    is_of_pictures = kind in _PICTURE_FORMATS or kind.endswith("_pipe")  # png_pipe, bmp_pipe, ...
+    if not is_of_pictures and container.metadata.get("major_brand") not in _PICTURE_BRANDS:
+        return False
+    import av
+
+    again, stream = open_video(path)
+    with again:
+        try:
+            return sum(1 for _ in islice((p for p in again.demux(stream) if p.size), 2)) == 1
+        except av.FFmpegError:  # what is wrong with it is told when it is read
+            return False

@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -16,12 +15,12 @@ import cv2
 import numpy as np
 
 from livestyle.errors import SourceError
-from livestyle.frame import Frame, Image, VideoInfo
-from livestyle.video_container import LONGEST_SIDE, beginning_of, exact, open_video
+from livestyle.frame import Frame, VideoInfo
+from livestyle.video_container import LONGEST_SIDE, beginning_of, exact, is_photo, open_video
+from livestyle.video_picture import RgbReader, Upright
 
 if TYPE_CHECKING:
     import av
-    from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -34,11 +33,7 @@ _MOST_ASPECT = Fraction(16)
 # What libav assumes for streams that do not tell their rate.
 _USUAL_RATE = Fraction(25)
 _HIGHEST_RATE = 10_000  # slow-motion cameras; files that tell more mean their clock
-_UNSPECIFIED_MATRIX = 2  # AVCOL_SPC_UNSPECIFIED
 _HDR_CURVES = (16, 18)  # AVCOL_TRC_SMPTE2084 (PQ) and ARIB_STD_B67 (HLG)
-
-_PICTURE_FORMATS = ("image2", "gif", "apng", "ico")
-_PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")  # photos in the container of .mp4 (ISO 23008-12)
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +79,7 @@ class VideoFileSource:
             raise
 
     def _begin(self, start: float, end: float | None, height: int | None) -> None:
-        if _is_of_pictures(self._container) and _is_alone(self.path):
+        if is_photo(self._container, self.path):
             raise SourceError(
                 f"{self.path} is a picture, not a video; `livestyle image IN OUT` paints pictures"
             )
@@ -107,8 +102,8 @@ class VideoFileSource:
         self.origin = self._zero_pts * self.time_base
         self.stretch = None if self._end_pts is None else (self._end_pts - self._zero_pts) * self.time_base
         self.duration = self._duration()
-        self._upright = _Upright.of(first)
-        self._to_rgb = _RgbReader()
+        self._upright = Upright.of(first)
+        self._to_rgb = RgbReader()
         width, shown_height = first.width, first.height
         aspect = exact(self._stream.sample_aspect_ratio or Fraction(1))
         self.pixel_aspect = aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else Fraction(1)
@@ -275,76 +270,6 @@ class VideoFileSource:
 class _Shown(NamedTuple):
     pts: int
     picture: av.VideoFrame
-
-
-class _Upright(NamedTuple):
-    """How to turn a picture: transposed first, then mirrored."""
-
-    transposed: bool = False
-    mirrored_x: bool = False
-    mirrored_y: bool = False
-
-    @classmethod
-    def of(cls, picture: av.VideoFrame) -> Self:
-        """From the display matrix: a stored (p, q) is shown at (a p + c q, b p + d q)."""
-        try:
-            matrix = bytes(picture.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
-        except (KeyError, ValueError):  # it has none, or PyAV 18 stumbled over another kind of side data
-            return cls(*_QUARTER_TURNS[round(picture.rotation / 90) % 4])
-        a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
-        if abs(b) > abs(a):
-            return cls(True, c < 0, b < 0)
-        return cls(False, a < 0, d < 0)
-
-    def apply(self, image: Image) -> Image:
-        if self.transposed:
-            image = image.transpose(1, 0, 2)
-        if self.mirrored_x:
-            image = image[:, ::-1]
-        if self.mirrored_y:
-            image = image[::-1]
-        return np.ascontiguousarray(image)
-
-
-# counterclockwise
-_QUARTER_TURNS = ((False, False, False), (True, False, True), (False, True, True), (True, True, False))
-
-
-class _RgbReader:
-    """Turns decoded pictures into RGB, by the matrix that the file names or the usual one for its size."""
-
-    def __init__(self) -> None:
-        from av.video.reformatter import Colorspace, VideoReformatter
-
-        self._reformatter = VideoReformatter()
-        self._small, self._large = Colorspace.ITU601, Colorspace.ITU709
-
-    def __call__(self, picture: av.VideoFrame) -> Image:
-        matrix = None
-        if picture.colorspace == _UNSPECIFIED_MATRIX:
-            matrix = self._large if picture.height > 576 else self._small
-        rgb = self._reformatter.reformat(picture, format="rgb24", src_colorspace=matrix)
-        return np.asarray(rgb.to_ndarray(), np.uint8)
-
-
-def _is_of_pictures(container: InputContainer) -> bool:
-    """Whether a file is of a kind that holds pictures, of which an animation has several."""
-    name = container.format.name
-    if name in _PICTURE_FORMATS or name.endswith("_pipe"):  # png_pipe, bmp_pipe, ...
-        return True
-    return container.metadata.get("major_brand") in _PICTURE_BRANDS
-
-
-def _is_alone(path: Path) -> bool:
-    """Whether no second picture follows the first. Only such files are opened twice for it."""
-    import av
-
-    container, stream = open_video(path)
-    with container:
-        try:
-            return sum(1 for _ in islice((p for p in container.demux(stream) if p.size), 2)) == 1
-        except av.FFmpegError:  # what is wrong with it is told when it is read
-            return False
 
 
 def _rate(stream: VideoStream) -> Fraction:
