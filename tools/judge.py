@@ -12,8 +12,8 @@ iterations  Gatys-equivalent: the first iteration of L-BFGS (PyTorch's: rate 1, 
             of what was there at the start (livestyle.training.optimize_loss).
 colour      how far the palette is from the painting's: mean squared difference of quantiles along 16
             directions, over the variance of the painting's palette. 0: the same, 1: its mean colour alone
-blobs       root of the mean square of the colours of 16x16 pixels that those of the photo do not explain,
-            grey levels: a spot of olive on a cheek, but also a painting that varies its colours at will
+blobs       root of the mean square by which colours of 16x16 pixels differ where the photo's are alike, grey
+            levels: a spot of olive on a cheek, but also a painting that varies its colours at will
 
 LPIPS is not among them: its weights sit on a VGG that is not part of this project.
 --report: FOLDER/index.html with photo, painting, network and Gatys (100 iterations) side by side.
@@ -43,7 +43,7 @@ from livestyle.stylizer import Stylizer, open_stylizer
 from livestyle.terminal import progress_bar
 from livestyle.training.dataset import load_style_image, resize_short_side, to_image, to_tensor
 from livestyle.training.features import LossNetwork, slim_vgg19
-from livestyle.training.losses import unexplained_colours
+from livestyle.training.losses import parted_colours
 from livestyle.training.optimize_loss import GatysLoss
 from livestyle.training.optimize_masks import Part, Region
 from livestyle.training.recipe import parse_recipe
@@ -106,8 +106,8 @@ def gatys_equivalent(loss: GatysLoss, photo: Tensor, painted: Tensor, most: int 
 
 
 def blobs(painted: Tensor, photo: Tensor) -> float:
-    """Root mean square of patch colours that the photo's do not explain, grey levels."""
-    return 255 * float(unexplained_colours(painted, photo).sqrt())
+    """Root mean square of differences between places that are alike in the photo, grey levels."""
+    return 255 * float(parted_colours(painted, photo).sqrt())
 
 
 def judge(options: argparse.Namespace) -> tuple[list[Judged], list[Pictures]]:

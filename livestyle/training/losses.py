@@ -124,23 +124,6 @@ def patch_colours(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, COLOUR_PATCH).flatten(2).transpose(1, 2)
 
 
-def unexplained_colours(image: Tensor, photo: Tensor) -> Tensor:
-    """Mean squared part of a picture's patch colours that the photo's do not explain, one number per image.
-
-        Y - X (XᵀX + 0.001)⁻¹ XᵀY,   X: 1, p and p² of the photo's patches, Y: the picture's patches
-
-    A painting has its own colours, but gives the same ones to the same: nothing explains olive on half a
-    cheek. Shapes: (B, 3, H, W) twice -> (B,).
-    """
-    patches = patch_colours(photo)
-    basis = torch.cat([torch.ones_like(patches[..., :1]), patches, patches.square()], dim=2)  # (B, N, 7)
-    n = basis.shape[1]
-    inner = basis.transpose(1, 2) @ basis / n + 1e-3 * torch.eye(7, device=photo.device)
-    found = patch_colours(image)
-    explained: Tensor = basis @ torch.linalg.solve(inner, basis.transpose(1, 2) @ found / n)
-    return (found - explained).square().mean((1, 2))
-
-
 ALIKE = 0.05  # a difference of two colours of the photo that counts as little, [0, 1]
 
 

@@ -19,7 +19,6 @@ from livestyle.training.losses import (
     out_of_range,
     parted_colours,
     total_variation,
-    unexplained_colours,
 )
 from livestyle.training.motion import Later, grey, moment_later, warp
 from livestyle.training.paintings import Paintings, dice_of, patch_distances
@@ -126,9 +125,7 @@ class Objective:
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
             + recipe.hatching_weight * fine_hatching(seen, photo) / paintings.fine_range[labels].to(device)
-            + recipe.colour_weight
-            * (unexplained_colours(seen, photo) + parted_colours(seen, photo))
-            / paintings.colour_range[labels].to(device)
+            + recipe.colour_weight * parted_colours(seen, photo) / paintings.colour_range[labels].to(device)
         )
         strict = ramp(progress, STRICT_FROM, STRICT_FULL)
         range_weight = FIRST_RANGE_WEIGHT + strict * (RANGE_WEIGHT - FIRST_RANGE_WEIGHT)
