@@ -124,13 +124,13 @@ def patch_colours(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, COLOUR_PATCH).flatten(2).transpose(1, 2)
 
 
-ALIKE = 0.05  # a difference of two colours of the photo that counts as little, [0, 1]
+ALIKE = 0.025  # a difference of two colours of the photo that counts as little, [0, 1]
 
 
 def parted_colours(image: Tensor, photo: Tensor) -> Tensor:
     """Mean squared difference of a picture's colours at places that are alike in the photo, an image each.
 
-        sum_ij w_ij |y_i - y_j|² / sum_ij w_ij,   w_ij = exp(-|p_i - p_j|² / 0.05²)
+        sum_ij w_ij |y_i - y_j|² / sum_ij w_ij,   w_ij = exp(-|p_i - p_j|² / 0.025²)
 
     p, y: photo and picture, means of 16 x 16 pixels, i and j all pairs of them. What the photo shows alike is
     painted alike, wherever it lies and however softly one colour becomes another; what it shows apart may be
