@@ -62,7 +62,7 @@ class Recipe:
 
     steps: int = 10_000
     batch: int = 4
-    crop: int = 224  # pixels; a multiple of 8
+    crop: int = 256  # pixels; a multiple of 8
     style_size: int = 256  # short side of the painting in pixels: smaller means finer strokes
     learning_rate: float = 2.5e-3
     style_learning_rate: float = 1e-2  # of gamma, beta and gates: each sees only its own style's samples
@@ -78,11 +78,11 @@ class Recipe:
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     tv_weight: float = 0.1
     grid_weight: float = 20.0
-    palette_weight: float = 12.0  # asks for all of the painting's colours, not for the mean one
-    hatching_weight: float = 16.0  # keeps regular lines of a few pixels away from flat places
-    colour_weight: float = 12.0  # keeps patches of colour, and their borders, away that the photo lacks
+    palette_weight: float = 24.0  # asks for all of the painting's colours, not for the mean one
+    hatching_weight: float = 40.0  # keeps regular lines of a few pixels away
+    colour_weight: float = 20.0  # paints alike what the photo shows alike: no patches
     correlation_weight: float = 1.0  # keeps the network's channels apart, so that none of the photo is lost
-    stability_weight: float = 40.0  # of holding still while the scene moves or the sensor is noisy; 0: off
+    stability_weight: float = 60.0  # of holding still while the scene moves or the sensor is noisy; 0: off
     strength_share: float = 0.04  # of the samples that show a style at part of its strength, else the photo
 
     text: str = field(default="", compare=False)  # the file, verbatim

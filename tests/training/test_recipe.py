@@ -43,7 +43,7 @@ def test_a_recipe_holds_what_its_file_says() -> None:
 
 def test_what_a_recipe_leaves_out_has_a_default() -> None:
     recipe = parse_recipe(recipe_text(steps=None, batch=None, crop=None))
-    assert (recipe.steps, recipe.batch, recipe.crop) == (10_000, 4, 224)
+    assert (recipe.steps, recipe.batch, recipe.crop) == (10_000, 4, 256)
     assert recipe.style_layers == STYLE_LAYERS[:4]
     assert (recipe.style_loss, recipe.patch_weight) == ("gram", 0)
     assert recipe.strength_share == 0.04
@@ -55,8 +55,8 @@ def test_a_short_recipe_asks_for_what_the_card_recommends() -> None:
     recipe = parse_recipe(recipe_text())
     assert "relu5_1" not in recipe.style_layers
     assert recipe.upsampling == "smooth"
-    assert (recipe.palette_weight, recipe.hatching_weight, recipe.colour_weight) == (12, 16, 12)
-    assert (recipe.grid_weight, recipe.correlation_weight, recipe.stability_weight) == (20, 1, 40)
+    assert (recipe.palette_weight, recipe.hatching_weight, recipe.colour_weight) == (24, 40, 20)
+    assert (recipe.grid_weight, recipe.correlation_weight, recipe.stability_weight) == (20, 1, 60)
     assert (recipe.learning_rate, recipe.style_learning_rate) == (2.5e-3, 1e-2)
 
 
