@@ -153,7 +153,7 @@ def test_every_kind_of_network_is_counted_as_torch_counts_it(options: dict[str, 
             module.register_forward_hook(count)
     with torch.no_grad():
         network(torch.rand(1, 3, H, W), torch.eye(3)[:1])
-    # Convs after an upsampling are computed before it, by hand: three of 3x3, at a quarter, a half, and full size.
+    # Convs after an upsampling are computed before it, by hand: 3x3, at a quarter, a half, and full size.
     by_hand = 9 * (64 * 32 / 16 + 32 * 16 / 4 + 8 * 3) * H * W
     expected = macs + (by_hand if network.is_folded else 0)
     content = _to_onnx(network, tiny_manifest(size_multiple=network.size_multiple))
