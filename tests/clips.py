@@ -216,3 +216,18 @@ def read_tracks(path: Path) -> list[Track]:
             )
             for stream in others
         ]
+
+
+def write_animation(path: Path, count: int) -> Path:
+    """picture(0), picture(1), … as a GIF or an animated PNG."""
+    import av
+
+    codec, pixels = {".gif": ("gif", "rgb8"), ".png": ("apng", "rgb24")}[path.suffix]
+    container: Any
+    with av.open(str(path), "w", format=codec) as container:
+        video = container.add_stream(codec, rate=10, width=64, height=48)
+        video.pix_fmt = pixels
+        for index in range(count):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), "rgb24")))
+        container.mux(video.encode(None))
+    return path

@@ -32,6 +32,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
+from measures import measuring_parser
 from quality import spread
 from torch import Tensor
 
@@ -206,13 +207,7 @@ def write_report(folder: Path, judged: Sequence[Judged], shown: Sequence[Picture
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", help="a name like painters, or an .onnx file")
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--paintings", type=Path, required=True)
-    parser.add_argument("--loss-network", type=Path, required=True, help="the slimmed VGG-19's weights")
+    parser = measuring_parser(__doc__)
     parser.add_argument("--limit", type=int, default=4, help="how many photos (4)")
     parser.add_argument("--device", default="onnx-cpu", help="where the model paints (onnx-cpu)")
     parser.add_argument("--threads", type=int, help="CPU threads")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -38,6 +40,18 @@ class Reading:
     style: float = 0.0
     unpainted: float = 0.0
     content: float = 0.0
+
+
+def measuring_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options of whatever measures a model's pictures by a loss network."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a name like painters, or an .onnx file")
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--paintings", type=Path, required=True)
+    parser.add_argument("--loss-network", type=Path, required=True, help="the slimmed VGG-19's weights")
+    return parser
 
 
 def grid_score(image: Image) -> float:

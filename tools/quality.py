@@ -39,7 +39,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from measures import PHOTO_SIZE, Reading, distance_of_photos, grams_of, paint_and_read
+from measures import (
+    PHOTO_SIZE,
+    Reading,
+    distance_of_photos,
+    grams_of,
+    measuring_parser,
+    paint_and_read,
+)
 
 from livestyle.errors import LivestyleError, ModelError, SinkError
 from livestyle.frame import Image
@@ -216,13 +223,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", help="a name like painters, or an .onnx file")
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--paintings", type=Path, required=True)
-    parser.add_argument("--loss-network", type=Path, required=True, help="the slimmed VGG-19's weights")
+    parser = measuring_parser(__doc__)
     parser.add_argument("--json", nargs="?", const="-", metavar="OUT")
     parser.add_argument("--sheet-folder", type=Path)
     parser.add_argument("--sheets", type=int, default=6, help="how many sheets (6)")

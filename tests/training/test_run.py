@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +189,10 @@ def test_curves_show_every_number_of_the_log(tmp_path: Path) -> None:
     }
 
 
-def test_without_tensorboard_curves_say_how_to_get_it(tmp_path: Path) -> None:
-    if find_spec("tensorboard") is not None:
-        pytest.skip("it is installed here")
+def test_without_tensorboard_curves_say_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
     with pytest.raises(RecipeError, match=r"pip install 'livestyle\[train,tensorboard\]'"):
         open_curves(tmp_path)
 
