@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from livestyle.buffering import WhenFull, buffered
 from livestyle.errors import ModelError
+from livestyle.flow import FILM
 from livestyle.frame import Frame, Image, VideoInfo
 from livestyle.graph_cost import count_cost
 from livestyle.library import find_model
@@ -28,7 +29,7 @@ from livestyle.mix import parse_mix
 from livestyle.model_file import read_model_file
 from livestyle.overlay import Readout, compose_view, draw_overlay
 from livestyle.pictures import write_picture
-from livestyle.pipeline import stylize_frames
+from livestyle.pipeline import stylize_film
 from livestyle.roofline import Rates, bytes_per_value, limit_of, measure_rates
 from livestyle.smoothing import SMOOTHING, FlowSmoother
 from livestyle.stylizer import Stylizer, open_stylizer
@@ -123,7 +124,7 @@ def _time_stages(
 ) -> Iterator[float]:
     """One stage after another, so that none waits for another; the part of the time that has gone."""
     mix = parse_mix(STYLE, stylizer.manifest)
-    smoother = FlowSmoother(SMOOTH)
+    smoother = FlowSmoother(SMOOTH, FILM)
     readout = Readout((("Style", 1.0),), 1.0, FPS, 50.0, "solo", (1, 2), ("smooth",), 12.0, None, None)
     warming = StageTimer()
     index, began = 0, time.perf_counter()
@@ -153,7 +154,7 @@ def _paint(stylizer: Stylizer, clip: Path, output: Path, info: VideoInfo, second
     began = time.perf_counter()
     with VideoFileSink(output, info, overwrite=True) as sink:
         read = buffered(_endless(clip), size=4, when_full=WhenFull.WAIT)
-        with closing(stylize_frames(read, stylizer, take.at)) as painted:
+        with closing(stylize_film(read, stylizer, take.at)) as painted:
             for count, frame in enumerate(painted, 1):
                 sink.write(frame)
                 elapsed = time.perf_counter() - began

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,17 +14,28 @@ from livestyle.frame import Image
 
 Field = npt.NDArray[np.float32]
 
-_AREA = 320 * 180  # pixels of the pictures that are compared; more follow better, and cost more
-# Unlike the presets of 0.7 and 3 ms: half of that size is fine enough to follow a face, a quarter is not.
-_FINEST, _STRIDE, _STEPS = 1, 5, 4  # pyramid level, pixels between patches, descent steps
 _SMALLEST = 16  # pixels a side: below 12 the flow refuses, and there is nothing to follow
-_DOUBT = 24.0  # grey levels of difference after warping, at which confidence has fallen to 1 / e
 _STANDS = 0.1  # pixels: less is noise, and moving a picture by it only blurs
 # A cut or a flash: less than this share of the pixels is found again, within so many grey levels.
 CUT, _ALIKE = 0.35, 10
-_INSIDE = 127  # of 255
 LONGEST_GAP = 0.5  # seconds; after more, nothing that was seen need be there any more
-_CONFIDENCE = np.exp(-((np.arange(256) / _DOUBT) ** 2)).astype(np.float32)
+
+
+class FlowDetail(NamedTuple):
+    """How closely motion is followed. The search's words are OpenCV's."""
+
+    area: int  # pixels of the pictures that are compared, at most
+    patch_stride: int  # pixels
+    descent_steps: int
+    refinements: int  # variational, which settle the fractions of a pixel
+    doubt: float  # grey levels of difference after warping, at which confidence has fallen to 1 / e
+
+
+# A millisecond: of a small picture, as closely as a face needs.
+LIVE = FlowDetail(320 * 180, 5, 4, 0, 24.0)
+# Six times that. What it follows so closely can be believed with less of a likeness.
+FILM = FlowDetail(640 * 360, 4, 16, 5, 36.0)
+_FINEST = 1  # pyramid level: half of the size compared; a quarter is too coarse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,28 +60,32 @@ class Motion:
 class MotionTracker:
     """Motion from each frame to the one before it.
 
-    Dense inverse search (Kroeger et al. 2016, arXiv:1603.03590) on grey pictures of 320x180 or less. The
-    confidence is that of the brightness:
+    Dense inverse search (Kroeger et al. 2016, arXiv:1603.03590) on small grey pictures. The confidence is
+    that of the brightness:
 
-        exp(-(blur(|before(p + flow) - now(p)|) / 24)²),   0 where p + flow lies outside
+        exp(-(blur(|before(p + flow) - now(p)|) / doubt)²),   0 where p + flow lies outside
 
     None, for a picture without a past: the first one, another size, a time that stands still, goes back or
     jumps by more than half a second, and a cut or a flash, where under 0.35 of the pixels differ by less than
-    10 grey levels after warping.
+    10 grey levels after warping. detail: LIVE, or FILM.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, detail: FlowDetail = LIVE) -> None:
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._search.setFinestScale(_FINEST)
-        self._search.setPatchStride(_STRIDE)
-        self._search.setGradientDescentIterations(_STEPS)
+        self._search.setPatchStride(detail.patch_stride)
+        self._search.setGradientDescentIterations(detail.descent_steps)
+        self._search.setVariationalRefinementIterations(detail.refinements)
+        self._area = detail.area
+        self._confidence = np.exp(-((np.arange(256) / detail.doubt) ** 2)).astype(np.float32)
         self._before: Image | None = None  # (h, w), grey
         self._whole: tuple[int, ...] = ()
         self._timestamp = 0.0
 
     def __call__(self, content: Image, timestamp: float) -> Motion | None:
         """Shape: content (H, W, 3). timestamp: seconds."""
-        now = shrunk(cv2.cvtColor(content, cv2.COLOR_RGB2GRAY), small_size_hw(content))
+        grey = shrunk(cv2.cvtColor(content, cv2.COLOR_RGB2GRAY), small_size_hw(content, self._area))
+        now = np.maximum(grey, 1)
         before, elapsed = self._before, timestamp - self._timestamp
         same_size = content.shape == self._whole
         self._before, self._whole, self._timestamp = now, content.shape, timestamp
@@ -92,26 +107,23 @@ class MotionTracker:
             moves = cv2.magnitude(flow[..., 0], flow[..., 1]) >= _STANDS
             flow = np.asarray(cv2.copyTo(flow, moves.astype(np.uint8)), np.float32)
         stands = not flow.any()
-        warped, inside = before, np.full_like(before, 255)
-        if not stands:
-            # Both at once: what comes from outside is 0 in the second one.
-            both = np.asarray(cv2.merge([before, inside]))
-            warped, inside = np.ascontiguousarray(warp(both, flow, cv2.BORDER_CONSTANT).transpose(2, 0, 1))
+        # What comes from outside is 0, which nothing inside is.
+        warped = before if stands else warp(before, flow, cv2.BORDER_CONSTANT)
         difference = np.asarray(cv2.blur(cv2.absdiff(warped, now), (5, 5)), np.uint8)
         alike = difference < _ALIKE
-        confidence = np.asarray(cv2.LUT(difference, _CONFIDENCE), np.float32)
+        confidence = np.asarray(cv2.LUT(difference, self._confidence), np.float32)
         if not stands:
-            alike &= inside > _INSIDE
-            confidence *= inside > _INSIDE
+            alike &= warped > 0
+            confidence *= warped > 0
         if np.count_nonzero(alike) < CUT * alike.size:
             return None
         return Motion(flow, confidence, elapsed, stands)
 
 
-def small_size_hw(image: Image) -> tuple[int, int]:
-    """Of the copy that motion is found on: about 320x180 with the picture's proportions, and never larger."""
+def small_size_hw(image: Image, area: int) -> tuple[int, int]:
+    """Of a copy of about `area` pixels with the picture's proportions, and never larger."""
     height, width = image.shape[:2]
-    scale = min(1.0, math.sqrt(_AREA / (height * width)))
+    scale = min(1.0, math.sqrt(area / (height * width)))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 

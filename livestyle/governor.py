@@ -14,9 +14,12 @@ SMALLEST_SIDE = 240  # pixels of the shorter side: below, strokes are coarser th
 FAST = 0.5
 
 # Parts of the time that one frame may take. Between the two nothing changes, or the size would swing.
-_MISSED = 0.95  # more is too slow: frames come unevenly, and some would be dropped before the median is late
+_MISSED = 0.95  # more is too slow
 _ROOM = 0.75  # a new size is one that is expected to take no more than this
-_MEMORY = 0.5  # seconds whose median counts: one slow frame changes nothing
+_MEMORY = 0.5  # seconds that count
+# Of the frames in it, so many may take longer. Each that is late is lost, and a machine that others use makes
+# one in three late long before the median is.
+_LATE = 0.2
 _FEWEST = 5  # frames, before which nothing is changed
 _PATIENCE, _LONGEST_PATIENCE = 2.0, 60.0  # seconds that there must be room before a larger size is tried
 _PROOF = 10.0  # seconds that a larger size must have been kept, or the next try comes later
@@ -47,10 +50,10 @@ class Governor:
     target_fps: frames a second to keep. scales: what there is, from large to small; it begins with the
     largest. It has no clock of its own: the same times give the same scales.
 
-    A size is left for a smaller one as soon as the median of the last half second misses the rate, and for a
-    larger one after that would have fitted for two seconds. One that then had to be left within ten seconds
-    doubles this time, up to a minute, so that a size just out of reach is not tried again and again. What
-    another size would take is the network's time by pixels, and the rest as it is.
+    A size is left for a smaller one as soon as more than a fifth of the last half second's frames miss the
+    rate, and for a larger one after that would have fitted for two seconds. One that then had to be left
+    within ten seconds doubles this time, up to a minute, so that a size just out of reach is not tried again
+    and again. What another size would take is the network's time by pixels, and the rest as it is.
 
     scale: for the next frame. changes: how often it changed.
     """
@@ -80,8 +83,10 @@ class Governor:
         if len(self._recent) < _FEWEST:
             return self.scale
         usual = FrameTime(*map(median, zip(*self._recent, strict=True)))
-        fitting = [scale for scale in self._scales if self._expected(usual, scale) <= _ROOM * self._period]
-        if sum(usual) > _MISSED * self._period:
+        slow = sorted(map(sum, self._recent))[math.ceil((1 - _LATE) * len(self._recent)) - 1]
+        room = _ROOM * self._period * min(1.0, sum(usual) / max(slow, 1e-6))
+        fitting = [scale for scale in self._scales if self._expected(usual, scale) <= room]
+        if slow > _MISSED * self._period:
             smaller = [scale for scale in fitting if scale < self.scale]
             self._move(max(smaller, default=self._scales[-1]))
         else:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from livestyle.flicker import FlickerMeter
+from livestyle.flow import FILM, LIVE, FlowDetail
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
 from livestyle.smoothing import FlowSmoother
 from livestyle.take import Look
 
+Painter = Callable[[Image, MixVector], Image]
+
 
 def stylize_frames(
     frames: Iterable[Frame],
-    stylize: Callable[[Image, MixVector], Image],
+    stylize: Painter,
     look_at: Callable[[float], Look],
     *,
     meter: FlickerMeter | None = None,
@@ -31,44 +35,96 @@ def stylize_frames(
     Take.at. meter: told of every frame. finished: told of every frame how many seconds of work it was, as
     PacedStylizer.finished wants it; waiting for the frame, or for whoever takes it, does not count. When this
     is closed, or fails, the iterator over `frames` is closed too. The camera's motion is found in a thread,
-    while this one waits for the network; the thread is there from the first frame that needs it to the end.
+    while this one waits for the network; the thread is there from the first frame to the end.
     """
-    iterator = iter(frames)
-    smoother = FlowSmoother(0.0)
-    before: Look | None = None
-    content: Image | None = None
-    beside: ThreadPoolExecutor | None = None
-    try:
+    calm = _Calm(LIVE, meter)
+    with ThreadPoolExecutor(1, "livestyle motion") as beside, _closing(iter(frames)) as iterator:
+        content: Image | None = None
         for frame in iterator:
             began = time.perf_counter()
             look = look_at(frame.timestamp)
             if content is None or not look.frozen:
                 content = frame.image
-            if look.smooth or meter is not None:
-                beside = beside or ThreadPoolExecutor(1, "livestyle motion")
-                smoother.strength = look.smooth
-                begun = beside.submit(smoother.begin, content, frame.timestamp)
-                painted = _paint(content, stylize, look)
-                begun.result()
-                shown = smoother.finish(painted, _mix_change(before, look))
-                if meter is not None:
-                    meter(painted, shown, smoother.motion)
-            else:
-                smoother.reset()
-                shown = _paint(content, stylize, look)
-            before = look
+            begun = beside.submit(calm.begin, content, frame.timestamp, look)
+            painted = _paint(content, stylize, look)
+            begun.result()
+            shown = calm.finish(painted, look)
             if finished is not None:
                 finished(time.perf_counter() - began)
             yield replace(frame, image=shown, content=content)
+
+
+def stylize_film(
+    frames: Iterable[Frame],
+    stylize: Painter,
+    look_at: Callable[[float], Look],
+    *,
+    detail: FlowDetail = FILM,
+    meter: FlickerMeter | None = None,
+) -> Generator[Frame]:
+    """As stylize_frames, for frames that need not be waited for: more of them a second, each of them later.
+
+    A thread paints the next frame while this one smooths the last, and whoever takes it writes it. detail:
+    how closely motion is followed, where a look is smoothed.
+    """
+    calm = _Calm(detail, meter)
+
+    def smoothed(frame: Frame, content: Image, look: Look, painted: Image) -> Frame:
+        calm.begin(content, frame.timestamp, look)
+        return replace(frame, image=calm.finish(painted, look), content=content)
+
+    with ThreadPoolExecutor(1, "livestyle network") as beside, _closing(iter(frames)) as iterator:
+        before: tuple[Frame, Image, Look] | None = None
+        coming: Future[Image] | None = None
+        content: Image | None = None
+        for frame in iterator:
+            look = look_at(frame.timestamp)
+            if content is None or not look.frozen:
+                content = frame.image
+            last, painted = before, None if coming is None else coming.result()
+            before, coming = (frame, content, look), beside.submit(_paint, content, stylize, look)
+            if last is not None and painted is not None:
+                yield smoothed(*last, painted)
+        if before is not None and coming is not None:
+            yield smoothed(*before, coming.result())
+
+
+class _Calm:
+    """Smooths what is painted as each look wants it, and tells the meter."""
+
+    def __init__(self, detail: FlowDetail, meter: FlickerMeter | None) -> None:
+        self._smoother = FlowSmoother(0.0, detail)
+        self._meter = meter
+        self._before: Look | None = None
+
+    def begin(self, content: Image, timestamp: float, look: Look) -> None:
+        if look.smooth or self._meter is not None:
+            self._smoother.strength = look.smooth
+            self._smoother.begin(content, timestamp)
+        else:
+            self._smoother.reset()
+
+    def finish(self, painted: Image, look: Look) -> Image:
+        shown = painted
+        if look.smooth or self._meter is not None:
+            shown = self._smoother.finish(painted, _mix_change(self._before, look))
+            if self._meter is not None:
+                self._meter(painted, shown, self._smoother.motion)
+        self._before = look
+        return shown
+
+
+@contextmanager
+def _closing(iterator: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
+    try:
+        yield iterator
     finally:
-        if beside is not None:
-            beside.shutdown()
         close = getattr(iterator, "close", None)  # not every iterator is a generator
         if close is not None:
             close()
 
 
-def _paint(content: Image, stylize: Callable[[Image, MixVector], Image], look: Look) -> Image:
+def _paint(content: Image, stylize: Painter, look: Look) -> Image:
     painted = stylize(content, look.style_mix)
     return keep_colours(painted, content) if look.own_colours else painted
 

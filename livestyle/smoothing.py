@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from livestyle.flow import Motion, MotionTracker
+from livestyle.flow import LIVE, FlowDetail, Motion, MotionTracker
 from livestyle.frame import Image
 
 # What people choose from; the numbers are FlowSmoother's strength.
@@ -58,19 +58,20 @@ class FlowSmoother:
     a bilinear one, time after time. Colours (Cr and Cb) have half the size, as in most videos, which saves a
     third of the time.
 
-    strength: 0 (the painting itself) to 1; it may be changed between frames. Unlike Ruder et al. 2016
+    strength: 0 (the painting itself) to 1; it may be changed between frames. detail: how closely the motion
+    is followed: LIVE, or FILM where a few milliseconds more do not count. Unlike Ruder et al. 2016
     (arXiv:1604.08610), the network does not see what was shown, so that it needs no training for this.
 
     In two steps, the longer of which needs no painting and can be done beside the network: begin() with the
     camera's picture, then finish() with the painting. Calling it does both.
     """
 
-    def __init__(self, strength: float = SMOOTHING["strong"]) -> None:
+    def __init__(self, strength: float = SMOOTHING["strong"], detail: FlowDetail = LIVE) -> None:
         if not 0 <= strength <= 1:
             raise ValueError(f"smoothing goes from 0 to 1, not {strength}")
         self.strength = strength
         self.motion: Motion | None = None  # of the picture begun last; None where there is no past
-        self._tracker = MotionTracker()
+        self._tracker = MotionTracker(detail)
         self._memory: _Memory | None = None
         self._shown: _Planes | None = None
         self._warped: _Planes | None = None  # _shown where the picture begun last has it
@@ -170,7 +171,7 @@ class _Memory:
             _Planes(np.empty((height, width), np.uint8), np.empty((*half, 2), np.uint8)) for _ in range(2)
         ]
         self._moved = _Planes(np.empty((height, width), np.uint8), np.empty((*half, 2), np.uint8))
-        self._maps = _Maps(height, width), _Maps(*half)
+        self._flows = np.empty((height, width, 2), np.float32), np.empty((*half, 2), np.float32)
 
     def planes(self, picture: Image) -> _Planes:
         self._turns.reverse()
@@ -194,31 +195,21 @@ class _Memory:
 
     def move(self, planes: _Planes, motion: Motion) -> _Planes:
         kernels = cv2.INTER_CUBIC, cv2.INTER_LINEAR
-        for plane, moved, maps, kernel in zip(planes, self._moved, self._maps, kernels, strict=True):
-            cv2.remap(plane, *maps.of(motion), kernel, dst=moved, borderMode=cv2.BORDER_REPLICATE)
+        for plane, moved, whole, kernel in zip(planes, self._moved, self._flows, kernels, strict=True):
+            height, width = plane.shape[:2]
+            scale = (width / motion.size_hw[1], height / motion.size_hw[0], 0.0, 0.0)
+            flow = cv2.multiply(motion.flow, scale)  # type: ignore[call-overload]
+            cv2.resize(flow, (width, height), dst=whole, interpolation=cv2.INTER_LINEAR)
+            # A map of differences saves a pass over the picture; cv2's own types do not know it.
+            cv2.remap(  # type: ignore[call-overload]
+                plane,
+                whole,
+                None,
+                kernel | cv2.WARP_RELATIVE_MAP,
+                dst=moved,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
         return self._moved
-
-
-class _Maps:
-    """Where the pixels of a plane were, as cv2.remap wants it."""
-
-    def __init__(self, height: int, width: int) -> None:
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        self._grid = np.dstack([x, y])
-        self._places = np.empty_like(self._grid)
-        self._whole = np.empty((height, width, 2), np.int16)
-        self._part = np.empty((height, width), np.uint16)
-
-    def of(self, motion: Motion) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
-        height, width = self._part.shape
-        scale = (width / motion.size_hw[1], height / motion.size_hw[0], 0.0, 0.0)
-        flow = cv2.multiply(motion.flow, scale)  # type: ignore[call-overload]
-        places = self._places
-        cv2.resize(flow, (width, height), dst=places, interpolation=cv2.INTER_LINEAR)
-        cv2.add(places, self._grid, dst=places)
-        # In fixed point, which is a tenth faster.
-        cv2.convertMaps(places, None, cv2.CV_16SC2, self._whole, self._part)  # type: ignore[call-overload]
-        return self._whole, self._part
 
 
 class EmaSmoother:

@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from livestyle.flow import MotionTracker, shrunk, small_size_hw, warp
+from livestyle.flow import FILM, LIVE, FlowDetail, MotionTracker, shrunk, small_size_hw, warp
 from livestyle.frame import Image
+
+BOTH = pytest.mark.parametrize("detail", [LIVE, FILM], ids=["live", "film"])
 
 
 def scene(seed: int, height: int = 120, width: int = 200) -> Image:
@@ -18,11 +20,12 @@ def scene(seed: int, height: int = 120, width: int = 200) -> Image:
     return picture.astype(np.uint8)
 
 
+@BOTH
 @pytest.mark.parametrize(("dx", "dy"), [(3, 0), (0, -2), (-5, 4)])
-def test_flow_points_to_where_things_were(dx: int, dy: int) -> None:
+def test_flow_points_to_where_things_were(dx: int, dy: int, detail: FlowDetail) -> None:
     whole = scene(0)
     before, now = whole[10:110, 10:190], whole[10 - dy : 110 - dy, 10 - dx : 190 - dx]
-    tracker = MotionTracker()
+    tracker = MotionTracker(detail)
     assert tracker(before, 0.0) is None
     motion = tracker(now, 1 / 30)
     assert motion is not None
@@ -32,8 +35,9 @@ def test_flow_points_to_where_things_were(dx: int, dy: int) -> None:
     assert motion.elapsed == pytest.approx(1 / 30)
 
 
-def test_a_picture_that_stands_has_no_flow_at_all_and_full_confidence() -> None:
-    tracker = MotionTracker()
+@BOTH
+def test_a_picture_that_stands_has_no_flow_at_all_and_full_confidence(detail: FlowDetail) -> None:
+    tracker = MotionTracker(detail)
     noise = np.random.default_rng(1)
     for n in range(4):
         seen = np.clip(scene(0) + noise.normal(0, 1, scene(0).shape), 0, 255).astype(np.uint8)
@@ -46,9 +50,10 @@ def test_a_picture_that_stands_has_no_flow_at_all_and_full_confidence() -> None:
     assert repeated.stands
 
 
-def test_what_comes_into_the_picture_is_not_believed() -> None:
+@BOTH
+def test_what_comes_into_the_picture_is_not_believed(detail: FlowDetail) -> None:
     whole = scene(0, 120, 280)
-    tracker = MotionTracker()
+    tracker = MotionTracker(detail)
     tracker(np.ascontiguousarray(whole[:, :200]), 0.0)
     motion = tracker(np.ascontiguousarray(whole[:, 16:216]), 1 / 30)
     assert motion is not None
@@ -56,8 +61,9 @@ def test_what_comes_into_the_picture_is_not_believed() -> None:
     assert motion.confidence[20:-20, 40:-40].mean() > 0.9
 
 
-def test_a_thing_that_appears_is_not_believed() -> None:
-    tracker = MotionTracker()
+@BOTH
+def test_a_thing_that_appears_is_not_believed(detail: FlowDetail) -> None:
+    tracker = MotionTracker(detail)
     seen = scene(0)
     tracker(seen, 0.0)
     seen = seen.copy()
@@ -68,8 +74,9 @@ def test_a_thing_that_appears_is_not_believed() -> None:
     assert motion.confidence[:30, :60].mean() > 0.95
 
 
-def test_ten_hard_cuts_have_no_past_and_a_fast_pan_has() -> None:
-    tracker = MotionTracker()
+@BOTH
+def test_ten_hard_cuts_have_no_past_and_a_fast_pan_has(detail: FlowDetail) -> None:
+    tracker = MotionTracker(detail)
     for shot in range(10):
         assert tracker(scene(shot), 2 * shot / 30) is None
         assert tracker(scene(shot), (2 * shot + 1) / 30) is not None
@@ -79,8 +86,9 @@ def test_ten_hard_cuts_have_no_past_and_a_fast_pan_has() -> None:
         assert (motion is None) == (n == 0), n
 
 
-def test_a_flash_has_no_past_on_either_side() -> None:
-    tracker = MotionTracker()
+@BOTH
+def test_a_flash_has_no_past_on_either_side(detail: FlowDetail) -> None:
+    tracker = MotionTracker(detail)
     white = np.full_like(scene(0), 255)
     assert [
         tracker(seen, n / 30) is None for n, seen in enumerate([scene(0), white, scene(0), scene(0)])
@@ -92,8 +100,9 @@ def test_a_flash_has_no_past_on_either_side() -> None:
     ]
 
 
-def test_after_a_reset_there_is_no_past() -> None:
-    tracker = MotionTracker()
+@BOTH
+def test_after_a_reset_there_is_no_past(detail: FlowDetail) -> None:
+    tracker = MotionTracker(detail)
     tracker(scene(0), 0.0)
     tracker.reset()
     assert tracker(scene(0), 1 / 30) is None
@@ -109,7 +118,7 @@ def test_after_a_reset_there_is_no_past() -> None:
     ],
 )
 def test_the_small_copy_keeps_the_proportions(size: tuple[int, int], small: tuple[int, int]) -> None:
-    assert small_size_hw(np.zeros((*size, 3), np.uint8)) == small
+    assert small_size_hw(np.zeros((*size, 3), np.uint8), LIVE.area) == small
 
 
 def test_shrinking_takes_the_mean_and_warping_moves() -> None:
@@ -119,3 +128,20 @@ def test_shrinking_takes_the_mean_and_warping_moves() -> None:
     flow[..., 0] = 1
     assert warp(picture, flow, cv2.BORDER_REPLICATE)[0].tolist() == [4, 8, 12, 12]
     assert warp(picture, flow, cv2.BORDER_CONSTANT)[0].tolist() == [4, 8, 12, 0]
+
+
+def test_film_follows_fractions_of_a_pixel_more_closely_than_live() -> None:
+    # A camera that glides slowly over a still of the size that FILM compares.
+    whole = cv2.GaussianBlur(scene(5, 800, 1400), (0, 0), 1.0)
+    speed = 0.37  # pixels a frame, to the right and down
+    error = {}
+    for name, detail in (("live", LIVE), ("film", FILM)):
+        tracker = MotionTracker(detail)
+        for n in range(2):
+            matrix = np.array([[1, 0, -speed * n - 200], [0, 1, -speed * n - 200]], np.float32)
+            seen = cv2.warpAffine(whole, matrix, (640, 360), flags=cv2.INTER_CUBIC)
+            motion = tracker(np.asarray(seen, np.uint8), n / 30)
+        assert motion is not None
+        flow = motion.flow * (640 / motion.size_hw[1])
+        error[name] = float(np.abs(flow[20:-20, 20:-20] - speed).mean())
+    assert error["film"] < 0.6 * error["live"], error

@@ -72,6 +72,20 @@ def test_one_slow_frame_changes_nothing() -> None:
     assert governor.changes == 0
 
 
+def test_one_frame_in_three_that_is_late_is_too_many() -> None:
+    governor = Governor(30, SCALES)
+    for n in range(30):
+        governor.painted(FrameTime((0.045 if n % 3 == 0 else 0.022) * governor.scale**2, 0, 0))
+    assert governor.scale == 0.7
+    assert governor.changes == 1  # and not a step at a time
+
+
+def test_frames_that_take_no_time_at_all_are_no_error() -> None:
+    governor = Governor(30, SCALES)
+    for _ in range(30):
+        assert governor.painted(FrameTime(0.0, 0.0, 0.0)) == 1.0
+
+
 def test_a_larger_size_is_tried_after_two_seconds_of_room_and_not_before() -> None:
     governor = Governor(30, SCALES)
     for _ in range(5):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,11 @@ from fakes import halved_colours, same_picture
 from livestyle.flicker import FlickerMeter
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
-from livestyle.pipeline import keep_colours, stylize_frames
+from livestyle.pipeline import keep_colours, stylize_film, stylize_frames
 from livestyle.take import Cue, Look, Take
+
+Painting = Callable[..., Generator[Frame]]
+EACH = pytest.mark.parametrize("painting", [stylize_frames, stylize_film])
 
 
 def grey(level: int) -> Image:
@@ -47,28 +50,32 @@ def look_at(timestamp: float) -> Look:
     return Look(np.array([0, 100 * timestamp], np.float32))
 
 
-def test_each_frame_is_painted_in_the_look_of_its_own_time() -> None:
-    painted = list(stylize_frames(Film(), add_mix, look_at))
+@EACH
+def test_each_frame_is_painted_in_the_look_of_its_own_time(painting: Painting) -> None:
+    painted = list(painting(Film(), add_mix, look_at))
     # 10 * index of the picture, and 100 * 0.5 * index of the mix
     assert [int(frame.image[0, 0, 0]) for frame in painted] == [0, 60, 240]
 
 
-def test_what_was_painted_goes_along() -> None:
-    contents = [frame.content for frame in stylize_frames(Film(), add_mix, look_at)]
+@EACH
+def test_what_was_painted_goes_along(painting: Painting) -> None:
+    contents = [frame.content for frame in painting(Film(), add_mix, look_at)]
     assert [int(content[0, 0, 0]) for content in contents if content is not None] == [0, 10, 40]
 
 
-def test_a_frozen_look_paints_the_picture_before_it_again() -> None:
+@EACH
+def test_a_frozen_look_paints_the_picture_before_it_again(painting: Painting) -> None:
     def look(timestamp: float) -> Look:
         return Look(np.array([0, 100 * timestamp], np.float32), frozen=timestamp > 0.2)
 
-    painted = list(stylize_frames(Film(), add_mix, look))
+    painted = list(painting(Film(), add_mix, look))
     assert [int(frame.image[0, 0, 0]) for frame in painted] == [0, 50, 200]
     assert [frame.index for frame in painted] == [0, 1, 4]
 
 
-def test_a_stream_that_begins_frozen_paints_its_first_picture() -> None:
-    painted = list(stylize_frames(Film(), add_mix, lambda at: Look(np.zeros(2, np.float32), frozen=True)))
+@EACH
+def test_a_stream_that_begins_frozen_paints_its_first_picture(painting: Painting) -> None:
+    painted = list(painting(Film(), add_mix, lambda at: Look(np.zeros(2, np.float32), frozen=True)))
     assert [int(frame.image[0, 0, 0]) for frame in painted] == [0, 0, 0]
 
 
@@ -113,34 +120,37 @@ def test_a_mix_that_moves_is_not_shown_late(seconds: float, most: int) -> None:
         assert abs(int(frame.image[0, 0, 0]) - expected) <= most + 1, frame.index
 
 
-def test_own_colours_come_and_go_at_once() -> None:
+@EACH
+def test_own_colours_come_and_go_at_once(painting: Painting) -> None:
     def look(timestamp: float) -> Look:
         return Look(np.ones(1, np.float32), own_colours=timestamp > 0.2, smooth=0.9)
 
     red = np.zeros_like(CONTENT)
     red[..., 0] = 200
-    frames = list(stylize_frames(still_frames(12), lambda image, mix: red, look))
+    frames = list(painting(still_frames(12), lambda image, mix: red, look))
     assert same_picture(frames[6].image, red, levels=1)
     assert same_picture(frames[7].image, halved_colours(keep_colours(red, CONTENT)))
 
 
-def test_a_frozen_picture_stays_as_it_is_and_the_scene_after_it_is_not_blended() -> None:
+@EACH
+def test_a_frozen_picture_stays_as_it_is_and_the_scene_after_it_is_not_blended(painting: Painting) -> None:
     def look(timestamp: float) -> Look:
         return Look(np.ones(1, np.float32), smooth=0.9, frozen=0.3 < timestamp < 0.6)
 
     other = 255 - CONTENT
     film = [Frame(CONTENT if n < 10 else other, n, n / 30) for n in range(30)]
-    shown = [frame.image for frame in stylize_frames(film, lambda image, mix: image, look)]
+    shown = [frame.image for frame in painting(film, lambda image, mix: image, look)]
     assert all(same_picture(image, halved_colours(CONTENT)) for image in shown[:18])
     assert all(same_picture(image, halved_colours(other)) for image in shown[18:])
 
 
-def test_smoothing_can_be_turned_on_and_off_on_the_way() -> None:
+@EACH
+def test_smoothing_can_be_turned_on_and_off_on_the_way(painting: Painting) -> None:
     def look(timestamp: float) -> Look:
         return Look(np.ones(1, np.float32), smooth=0.9 if 0.3 < timestamp < 0.6 else 0.0)
 
     paint, again = flickering(), flickering()
-    for frame in stylize_frames(still_frames(30), paint, look):
+    for frame in painting(still_frames(30), paint, look):
         raw = again(CONTENT, np.ones(1, np.float32))
         smoothed = 0.3 < frame.timestamp < 0.6
         assert np.array_equal(frame.image, raw) != smoothed, frame.index
@@ -148,11 +158,12 @@ def test_smoothing_can_be_turned_on_and_off_on_the_way() -> None:
             assert same_picture(frame.image, halved_colours(raw))
 
 
-def test_the_meter_hears_of_the_painting_before_and_after_smoothing() -> None:
+@EACH
+def test_the_meter_hears_of_the_painting_before_and_after_smoothing(painting: Painting) -> None:
     removed = []
     for smooth in (0.0, 0.9):
         meter = FlickerMeter()
-        list(stylize_frames(still_frames(60), flickering(), plain(smooth), meter=meter))
+        list(painting(still_frames(60), flickering(), plain(smooth), meter=meter))
         assert meter.overall is not None
         assert meter.overall.removed is not None
         removed.append(meter.overall.removed)
@@ -160,18 +171,20 @@ def test_the_meter_hears_of_the_painting_before_and_after_smoothing() -> None:
     assert removed == pytest.approx([0, 1 - 0.1 / math.sqrt(1.9)], abs=0.03)
 
 
-def test_the_same_take_gives_the_same_pictures_every_time() -> None:
+@EACH
+def test_the_same_take_gives_the_same_pictures_every_time(painting: Painting) -> None:
     def play() -> list[Image]:
         take = Take([Cue(0.0, (1.0, 0.0), smooth=0.88), Cue(0.5, (0.0, 1.0), over=0.3, smooth=0.5)])
         moving = [Frame(np.ascontiguousarray(np.roll(CONTENT, n, axis=1)), n, n / 30) for n in range(30)]
-        return [frame.image for frame in stylize_frames(moving, flickering(), take.at)]
+        return [frame.image for frame in painting(moving, flickering(), take.at)]
 
     assert all(np.array_equal(one, other) for one, other in zip(play(), play(), strict=True))
 
 
-def test_stopping_early_or_failing_leaves_no_thread() -> None:
+@EACH
+def test_stopping_early_or_failing_leaves_no_thread(painting: Painting) -> None:
     before = threading.active_count()
-    painted = stylize_frames(still_frames(9), flickering(), plain(0.9))
+    painted = painting(still_frames(9), flickering(), plain(0.9))
     next(painted)
     painted.close()
     assert threading.active_count() == before
@@ -180,8 +193,24 @@ def test_stopping_early_or_failing_leaves_no_thread() -> None:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        list(stylize_frames(still_frames(9), fail, plain(0.9)))
+        list(painting(still_frames(9), fail, plain(0.9)))
     assert threading.active_count() == before
+
+
+def test_a_film_s_next_frame_is_painted_while_the_last_one_is_written() -> None:
+    second = threading.Event()
+
+    def paint(image: Image, mix: MixVector) -> Image:
+        if image[0, 0, 0] == 1:
+            second.set()
+        return image
+
+    film = (Frame(grey(n), n, n / 30) for n in range(3))
+    painted = stylize_film(film, paint, plain(0.0))
+    first = next(painted)
+    assert first.index == 0
+    assert second.wait(5)  # without anybody asking for the second frame
+    assert [frame.index for frame in painted] == [1, 2]
 
 
 def test_every_frame_s_own_work_is_told_and_no_waiting() -> None:
@@ -219,28 +248,31 @@ def test_indexes_and_timestamps_stay() -> None:
     assert [(frame.index, frame.timestamp) for frame in painted] == [(0, 0.0), (1, 0.5), (4, 2.0)]
 
 
-def test_stopping_early_closes_the_source() -> None:
+@EACH
+def test_stopping_early_closes_the_source(painting: Painting) -> None:
     film = Film()
-    painted = stylize_frames(film, add_mix, look_at)
+    painted = painting(film, add_mix, look_at)
     next(painted)
     assert not film.closed
     painted.close()
     assert film.closed
 
 
-def test_an_error_in_the_stylizer_closes_the_source_and_goes_on() -> None:
+@EACH
+def test_an_error_in_the_stylizer_closes_the_source_and_goes_on(painting: Painting) -> None:
     def fail(image: Image, mix: MixVector) -> Image:
         raise RuntimeError("out of memory")
 
     film = Film()
     with pytest.raises(RuntimeError, match="out of memory"):
-        list(stylize_frames(film, fail, look_at))
+        list(painting(film, fail, look_at))
     assert film.closed
 
 
-def test_iterators_that_cannot_be_closed_do_as_well() -> None:
+@EACH
+def test_iterators_that_cannot_be_closed_do_as_well(painting: Painting) -> None:
     frames = [Frame(grey(7), 0, 0.0)]
-    assert len(list(stylize_frames(frames, add_mix, look_at))) == 1
+    assert len(list(painting(frames, add_mix, look_at))) == 1
 
 
 RUN = """

@@ -1,7 +1,7 @@
 """Measures how much a model flickers, and what smoothing takes away of it and of the painting.
 
     python tools/flicker.py MODEL [--against OTHER ...] --clips FOLDER --photos FOLDER [--styles 1,5,9 | all]
-        [--smooth strong] [--ema auto] [--limit-frames N] [--json [OUT]] [--strips DIR]
+        [--smooth strong] [--flow film] [--ema auto] [--limit-frames N] [--json [OUT]] [--strips DIR]
     python tools/flicker.py --external PAINTED --clips FOLDER --photos FOLDER
     python tools/flicker.py --write-inputs DIR --clips FOLDER --photos FOLDER
 
@@ -12,7 +12,8 @@ input      √E_warp of the unpainted frames: their noise and light, and what fl
            painting that follows its input exactly scores this; smoothing that calms the noise too, less.
 raw        √E_warp of the painting, 0 to 1: root of the mean squared change along the motion, the mean over
            the three channels, over what is seen in both frames, and over pairs of frames
-smoothed   the same after FlowSmoother(--smooth)
+smoothed   the same after FlowSmoother(--smooth), its motion followed as closely as --flow says: film as
+           `livestyle video` does it, live as `livestyle webcam`
 less       1 − smoothed / raw
 SSIM, edges  the guard, smoothed against raw: structural similarity, and gradient energy. 1 is all of it.
 EMA        √E_warp of a plain moving average, its time constant searched so that it takes away as much as
@@ -45,12 +46,14 @@ from flicker_painters import painters
 from flicker_readings import COLUMNS, about, compared, read, read_smoothed, summary
 
 from livestyle.errors import LivestyleError, SourceError
+from livestyle.flow import FILM, LIVE
 from livestyle.frame import Image
 from livestyle.lettering import write_text
 from livestyle.pictures import pictures_in, write_picture
 from livestyle.smoothing import FlowSmoother, parse_smoothing
 from livestyle.terminal import progress_bar
 
+FLOWS = {"film": FILM, "live": LIVE}
 REAL_CLIPS = "webcam_asl_sister,talking_man_pexels_8048492,room_person_walks_intel"
 STANDING_EVERY = 3  # stills: one standing camera for so many gliding ones
 STRIP_FRAMES = 6
@@ -132,7 +135,8 @@ def measure(arguments: argparse.Namespace, strength: float, time_constant: float
             for style in first.styles:
                 painted = first.paint(clip, style)
                 if strength:
-                    reading = read_smoothed(painted, clip, FlowSmoother(strength), time_constant)
+                    smoother = FlowSmoother(strength, FLOWS[arguments.flow])
+                    reading = read_smoothed(painted, clip, smoother, time_constant)
                     row["styles"][style], ours, plain = reading
                     if arguments.strips and clip.kind == REAL and style == first.styles[0]:
                         picture = strip({"raw": painted, "EMA": plain, "ours": ours})
@@ -153,7 +157,13 @@ def measure(arguments: argparse.Namespace, strength: float, time_constant: float
                 print(f"{clip.name}, {seconds:.0f} s left", file=sys.stderr, flush=True)
     if not rows:
         raise SourceError("there is nothing to measure; give --clips, --photos, and more frames")
-    result = {"model": first.name, "smooth": strength, "ema": time_constant or "auto", **summary(rows)}
+    result = {
+        "model": first.name,
+        "smooth": strength,
+        "flow": arguments.flow,
+        "ema": time_constant or "auto",
+        **summary(rows),
+    }
     pairs = zip(others, against, strict=True)
     result["against"] = [compared(other.name, their_rows, rows) for other, their_rows in pairs]
     return result
@@ -251,6 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--styles", default="all", help="numbers or names, or all (but the original)")
     parser.add_argument("--limit-frames", type=int, metavar="N", help="only the first N frames of each clip")
     parser.add_argument("--smooth", type=strength_of, default="strong", help="off, light, strong or 0 to 1")
+    parser.add_argument("--flow", choices=FLOWS, default="film", help="how closely motion is followed (film)")
     parser.add_argument("--ema", type=time_constant_of, default="auto", help="auto, or seconds")
     parser.add_argument("--json", nargs="?", const="-", metavar="OUT")
     parser.add_argument("--strips", type=Path, metavar="DIR")

@@ -58,9 +58,10 @@ def video(
     """
     from livestyle.buffering import WhenFull, buffered
     from livestyle.flicker import FlickerMeter
+    from livestyle.flow import FILM, LIVE
     from livestyle.governor import fast_scale
     from livestyle.mix import parse_mix
-    from livestyle.pipeline import stylize_frames
+    from livestyle.pipeline import stylize_film
     from livestyle.stylizer import ScaledStylizer, open_stylizer
     from livestyle.take import Cue, Take
     from livestyle.take_file import read_take
@@ -91,7 +92,8 @@ def video(
             read = buffered(frames, size=4, when_full=WhenFull.WAIT)
             scale = fast_scale(frames.info.height, frames.info.width) if fast else 1.0
             painter = ScaledStylizer(stylizer, scale)
-            painted = stylize_frames(read, painter, played.following(start), meter=meter)
+            detail = LIVE if fast else FILM
+            painted = stylize_film(read, painter, played.following(start), detail=detail, meter=meter)
             count = 0
             for frame in with_progress(painted, frames.info, frames.duration):
                 sink.write(frame)
