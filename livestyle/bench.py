@@ -53,14 +53,15 @@ def bench(
     devices: Sequence[Device] | None = None,
     sizes: Sequence[int] = USUAL_SIZES,
     seconds: float = 2.0,
+    threads: int | None = None,
 ) -> Generator[Progress | BenchReport]:
     """Measure each device at each size; the report comes last.
 
     devices: None for those of the usual ones that run here; one that is named must run, else DeviceError.
-    sizes: heights in pixels. seconds: of each of the two passes of a case.
+    sizes: heights in pixels. seconds: of each of the two passes of a case. threads: of the network on a CPU.
     """
     find_model(model)  # refused now
-    run = _Bench(model, tuple(sizes), seconds, len(devices or USUAL_DEVICES))
+    run = _Bench(model, tuple(sizes), seconds, len(devices or USUAL_DEVICES), threads)
     rows, skipped = [], []
     with TemporaryDirectory(prefix="livestyle-bench-") as folder:
         run.folder = Path(folder)
@@ -82,6 +83,7 @@ def bench(
             "machine": describe_machine(),
             "model": model,
             "seconds": seconds,
+            "threads": threads,
             "devices": rows,
             "skipped": skipped,
         }
@@ -91,12 +93,15 @@ def bench(
 class _Bench:
     """The work in its order, and how much of it is done."""
 
-    def __init__(self, model: str, sizes: Sequence[int], seconds: float, devices: int) -> None:
+    def __init__(
+        self, model: str, sizes: Sequence[int], seconds: float, devices: int, threads: int | None
+    ) -> None:
         self.folder = Path()
         self.row: dict[str, Any] = {}
         self._model = model
         self._sizes = sizes
         self._seconds = seconds
+        self._threads = threads
         self._case = 2 * seconds + _CASE
         self._of_device = _ROOF + len(sizes) * (self._case + _FIRST)
         self._total = len(sizes) * _CLIP + devices * self._of_device
@@ -116,6 +121,7 @@ class _Bench:
         for height in self._sizes:
             paths = {"clip": self._clip(height), "output": str(self.folder / "painted.mp4")}
             options = {"model": self._model, "device": device.value, "seconds": self._seconds, "rates": rates}
+            options["threads"] = self._threads
             yield from self._part(self._case, f"{device} {height}", measure_case, **paths, **options)
             case = self._result
             yield self._progress(f"{device} {height} start")
@@ -143,6 +149,8 @@ class _Bench:
     def _first_picture(self, device: Device, height: int) -> float:
         """Seconds from the command to a painted picture in its file, in a process as a user starts it."""
         options = ["--device", device.value, "--model", self._model, "--overwrite"]
+        if self._threads is not None:
+            options += ["--threads", str(self._threads)]
         output = str(self.folder / "painted.png")
         command, environment = own_python("-m", "livestyle", "image", self._picture(height), output, *options)
         began = time.perf_counter()

@@ -86,10 +86,16 @@ def measure_roof(device: str) -> Iterator[dict[str, Any]]:
 
 
 def measure_case(
-    model: str, device: str, clip: str, output: str, seconds: float, rates: dict[str, Any]
+    model: str,
+    device: str,
+    clip: str,
+    output: str,
+    seconds: float,
+    rates: dict[str, Any],
+    threads: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """output: a path for each of the two videos, replaced. seconds: of each pass. rates: measure_roof's."""
-    stylizer = open_stylizer(model, device)
+    stylizer = open_stylizer(model, device, threads=threads)
     timer = StageTimer(kept=100_000)
     with VideoFileSource(Path(clip)) as source:
         info = source.info
@@ -110,6 +116,7 @@ def measure_case(
             "width": info.width,
             "height": info.height,
             "fps": fps,
+            "overhead": 1000 / fps / max(times["p50_ms"] for times in stages.values()),
             "frames": frames,
             "stages": stages,
             "timed_frames": timed,

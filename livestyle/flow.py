@@ -15,7 +15,6 @@ from livestyle.frame import Image
 Field = npt.NDArray[np.float32]
 
 _SMALLEST = 16  # pixels a side: below 12 the flow refuses, and there is nothing to follow
-_STANDS = 0.1  # pixels: less is noise, and moving a picture by it only blurs
 # A cut or a flash: less than this share of the pixels is found again, within so many grey levels.
 CUT, _ALIKE = 0.35, 10
 LONGEST_GAP = 0.5  # seconds; after more, nothing that was seen need be there any more
@@ -29,12 +28,13 @@ class FlowDetail(NamedTuple):
     descent_steps: int
     refinements: int  # variational, which settle the fractions of a pixel
     doubt: float  # grey levels of difference after warping, at which confidence has fallen to 1 / e
+    stands: float  # pixels: less is noise, and moving a picture by it only blurs
 
 
 # A millisecond: of a small picture, as closely as a face needs.
-LIVE = FlowDetail(320 * 180, 5, 4, 0, 24.0)
+LIVE = FlowDetail(320 * 180, 5, 4, 0, 24.0, 0.1)
 # Six times that. What it follows so closely can be believed with less of a likeness.
-FILM = FlowDetail(640 * 360, 4, 16, 5, 36.0)
+FILM = FlowDetail(640 * 360, 4, 16, 5, 48.0, 0.03)
 _FINEST = 1  # pyramid level: half of the size compared; a quarter is too coarse
 
 
@@ -76,7 +76,7 @@ class MotionTracker:
         self._search.setPatchStride(detail.patch_stride)
         self._search.setGradientDescentIterations(detail.descent_steps)
         self._search.setVariationalRefinementIterations(detail.refinements)
-        self._area = detail.area
+        self._area, self._stands = detail.area, detail.stands
         self._confidence = np.exp(-((np.arange(256) / detail.doubt) ** 2)).astype(np.float32)
         self._before: Image | None = None  # (h, w), grey
         self._whole: tuple[int, ...] = ()
@@ -104,7 +104,7 @@ class MotionTracker:
         else:
             # A fresh array: the search would take an old one as its first guess.
             flow = np.asarray(self._search.calc(now, before, None), np.float32)  # type: ignore[call-overload]
-            moves = cv2.magnitude(flow[..., 0], flow[..., 1]) >= _STANDS
+            moves = cv2.magnitude(flow[..., 0], flow[..., 1]) >= self._stands
             flow = np.asarray(cv2.copyTo(flow, moves.astype(np.uint8)), np.float32)
         stands = not flow.any()
         # What comes from outside is 0, which nothing inside is.

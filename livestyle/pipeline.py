@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
 from livestyle.smoothing import FlowSmoother
 from livestyle.take import Look
+
+_AHEAD = 2  # frames: one that is painted, and one so that the network need not wait for anybody
 
 Painter = Callable[[Image, MixVector], Image]
 
@@ -64,29 +67,27 @@ def stylize_film(
 ) -> Generator[Frame]:
     """As stylize_frames, for frames that need not be waited for: more of them a second, each of them later.
 
-    A thread paints the next frame while this one smooths the last, and whoever takes it writes it. detail:
+    A thread paints the next frames while this one smooths the last, and whoever takes it writes it. detail:
     how closely motion is followed, where a look is smoothed.
     """
     calm = _Calm(detail, meter)
 
-    def smoothed(frame: Frame, content: Image, look: Look, painted: Image) -> Frame:
+    def smoothed(frame: Frame, content: Image, look: Look, painted: Future[Image]) -> Frame:
         calm.begin(content, frame.timestamp, look)
-        return replace(frame, image=calm.finish(painted, look), content=content)
+        return replace(frame, image=calm.finish(painted.result(), look), content=content)
 
     with ThreadPoolExecutor(1, "livestyle network") as beside, _closing(iter(frames)) as iterator:
-        before: tuple[Frame, Image, Look] | None = None
-        coming: Future[Image] | None = None
+        coming: deque[tuple[Frame, Image, Look, Future[Image]]] = deque()
         content: Image | None = None
         for frame in iterator:
             look = look_at(frame.timestamp)
             if content is None or not look.frozen:
                 content = frame.image
-            last, painted = before, None if coming is None else coming.result()
-            before, coming = (frame, content, look), beside.submit(_paint, content, stylize, look)
-            if last is not None and painted is not None:
-                yield smoothed(*last, painted)
-        if before is not None and coming is not None:
-            yield smoothed(*before, coming.result())
+            coming.append((frame, content, look, beside.submit(_paint, content, stylize, look)))
+            if len(coming) > _AHEAD:
+                yield smoothed(*coming.popleft())
+        while coming:
+            yield smoothed(*coming.popleft())
 
 
 class _Calm:

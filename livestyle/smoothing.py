@@ -13,7 +13,7 @@ from livestyle.flow import LIVE, FlowDetail, Motion, MotionTracker
 from livestyle.frame import Image
 
 # What people choose from; the numbers are FlowSmoother's strength.
-SMOOTHING = {"off": 0.0, "light": 0.6, "strong": 0.88}
+SMOOTHING = {"off": 0.0, "light": 0.6, "strong": 0.92}
 _LONGEST = 0.95  # of the strength: more and what is seen no longer comes from what is painted
 _REFERENCE = 1 / 30  # seconds, in which the strength is what is left
 # A mix that moves is shown at most this far behind: 5 % of the way from one style to another.

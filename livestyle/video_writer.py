@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -253,6 +254,8 @@ def _open_encoder(
     encoder.max_b_frames = 0
     # All four containers keep the codec's header themselves.
     encoder.flags |= Flags.global_header | Flags.frame_duration
+    # Two cores have the network and the smoothing to do: an encoder of three threads gets in the way of both.
+    encoder.thread_count = 1 if (os.cpu_count() or 1) <= 2 else 0  # 0: as many as it likes
     encoder.open()
     return cast("VideoCodecContext", encoder)
 

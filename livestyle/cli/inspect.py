@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from livestyle.cli.options import AsJson, Model, say
+from livestyle.cli.options import AsJson, Model, Threads, say
 from livestyle.engines import Device
 from livestyle.terminal import progress_bar
 
@@ -58,6 +58,7 @@ def bench(
         str, typer.Option(metavar="A,B", help="Heights from 64 to 2160, of 16:9 pictures.")
     ] = "360,720,1080",
     seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Of each measurement.")] = 2.0,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure each stage on each device, and how far from the machine's limit it is.
@@ -71,7 +72,7 @@ def bench(
 
     chosen = None if devices is None else [_device(name) for name in _parts(devices)]
     heights = [_height(text) for text in _parts(sizes)]
-    with progress_bar("%/s") as bar, closing(measure(model, chosen, heights, seconds)) as steps:
+    with progress_bar("%/s") as bar, closing(measure(model, chosen, heights, seconds, threads)) as steps:
         task = bar.add_task("bench", total=100)
         for step in steps:
             if isinstance(step, BenchReport):
@@ -120,7 +121,7 @@ def _table(figures: dict[str, Any]) -> Iterator[str]:
         copies = rates["bytes_per_second"]
         memory = "" if copies is None else f", copies {copies / 1e9:.3g} GB/s"
         yield f"{row['engine']}: computes {rates['macs_per_second'] / 1e9:.3g} GMAC/s{memory}"
-        yield _line("ms, p50 p95", [*_STAGES, "frames", "fps", "memory", "first"])
+        yield _line("ms, p50 p95", [*_STAGES, "frames", "fps", "overhead", "memory", "first"])
         for size in row["sizes"]:
             cells = [_pair(size["stages"][name]) for name in _STAGES]
             peak = size["peak_memory_mb"]
@@ -128,6 +129,7 @@ def _table(figures: dict[str, Any]) -> Iterator[str]:
             cells += [
                 f"{size['timed_frames']}",
                 f"{size['fps']:.1f}",
+                f"{size['overhead']:.2f}",
                 memory,
                 f"{size['first_picture_s']:.1f} s",
             ]
@@ -137,6 +139,7 @@ def _table(figures: dict[str, Any]) -> Iterator[str]:
     if figures["devices"]:
         yield ""
         yield "The stages were run one by one; fps is of all at once, as in `livestyle video`."
+        yield "overhead: a frame's time at that fps, over the slowest stage's alone."
         yield "memory: the most at once. first: from the command `livestyle image` to its painting."
 
 
