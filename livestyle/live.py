@@ -29,6 +29,8 @@ from livestyle.timing import FpsMeter
 
 _log = logging.getLogger(__name__)
 
+# Of the camera's frames. With one, each frame that takes too long costs another; more would be seen as delay.
+_WAITING = 2
 _POLL = 0.010  # seconds between looks at the keys
 _REDRAW = 0.25  # seconds between pictures while no new one comes: the words on them still change
 _MESSAGE = 3.0  # seconds that a message stays
@@ -89,8 +91,9 @@ def play(
 ) -> LiveReport:
     """Paint the newest picture again and again until the desk, the window, the source or `stopped` ends it.
 
-    Three threads: the camera's, the network's, and this one, which shows, hears keys and feeds the outputs;
-    between them one frame waits at most, and a newer one takes its place. outputs: open, and quick to write.
+    Three threads: the camera's, the network's, and this one, which shows, hears keys and feeds the outputs.
+    Two frames of the camera wait at most, and one that is painted; a newer one takes the oldest one's place.
+    outputs: open, and quick to write.
     target_fps: a rate to keep, None for the camera's; where the network is too slow for it, it paints smaller
     pictures, and they are brought back to full size. seconds: end after so many. Raises SourceError when the
     source fails.
@@ -102,7 +105,7 @@ def play(
         painter = stack.enter_context(PacedStylizer(stylizer, governor))
         show = _Show(source, stylizer, painter, desk, saver, window, outputs, flicker)
         captured = stack.enter_context(
-            ReadAhead(_counted(source, camera), 1, WhenFull.DROP_OLDEST),
+            ReadAhead(_counted(source, camera), _WAITING, WhenFull.DROP_OLDEST),
         )
         painting = stylize_frames(captured, painter, take.at, meter=flicker, finished=painter.finished)
         painted = stack.enter_context(ReadAhead(_counted(painting, network), 1, WhenFull.DROP_OLDEST))

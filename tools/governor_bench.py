@@ -4,8 +4,8 @@
     python tools/governor_bench.py --camera clip.mp4 --target-fps 30 --before 8 --load 20 --after 8
 
 In the middle, `--eaters` other processes run for --load seconds. Should hold: screen fps during the load at
-least 90 % of the target, and no second with less from three seconds after the load begins, nor from three
-seconds after it ends. "heights" are what the network painted, with the part of the frames. The target is
+least 90 % of the target, and wherever a second has less, that is over within three seconds, during the load
+and after it. "heights" are what the network painted, with the part of the frames. The target is
 no more than the camera's own rate.
 """
 
@@ -37,6 +37,7 @@ from livestyle.stylizer import Stylizer, open_stylizer
 from livestyle.take import Cue, Take
 
 ENOUGH = 0.9  # of the target
+STEP = 0.1  # seconds, at which the second that is looked at moves on
 WARM_UP = 3.0  # seconds that are not counted: the first pictures make the engine ready
 
 
@@ -87,15 +88,17 @@ def rate(times: list[float], begin: float, end: float) -> float:
     return (bisect_left(times, end) - bisect_left(times, begin)) / (end - begin)
 
 
-def recovery(times: list[float], begin: float, end: float, wanted: float) -> float:
-    """Seconds from `begin` until every whole second up to `end` has the wanted rate."""
-    slow = [0.0]
-    second = begin
-    while second + 1 <= end:
-        if rate(times, second, second + 1) < wanted:
-            slow.append(second + 1 - begin)
-        second += 0.1
-    return max(slow)
+def longest_dip(times: list[float], begin: float, end: float, wanted: float) -> float:
+    """Seconds of the longest stretch in which no whole second has the wanted rate; 0 where all have it."""
+    longest, since = 0.0, None
+    for step in range(int((end - begin - 1) / STEP) + 1):
+        second = begin + step * STEP
+        if rate(times, second, second + 1) >= wanted:
+            since = None
+            continue
+        since = second if since is None else since
+        longest = max(longest, second + 1 - since)
+    return longest
 
 
 def heights(painted: list[tuple[float, int]], begin: float, end: float) -> dict[int, float]:
@@ -152,7 +155,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         result[phase] = {
             "screen_fps": round(rate(screen.shown, begin, end), 2),
             "of_target": round(rate(screen.shown, begin, end) / target, 3),
-            "seconds_until_it_holds": round(recovery(screen.shown, begin, end, wanted), 1),
+            "longest_dip_s": round(longest_dip(screen.shown, begin, end, wanted), 1),
             "heights": heights(stylizer.painted, begin, end),
         }
     return {**result, "size_changes": report.size_changes, "delay_p95_ms": report.delay_p95_ms}
