@@ -93,6 +93,33 @@ def test_the_newest_picture_is_painted_and_the_others_are_counted_not_queued(sta
     assert 100 <= report.delay_p50_ms < 400
 
 
+def test_two_pictures_that_come_while_one_is_painted_are_both_painted(stage: Stage) -> None:
+    painting, came = threading.Event(), threading.Event()
+    output = FakeOutput()
+
+    class Burst(FakeCamera):
+        def __iter__(self) -> Iterator[Frame]:
+            for n, frame in enumerate(super().__iter__()):
+                if n == 1:
+                    assert painting.wait(10)
+                yield frame
+            came.set()
+
+    class Painter(SlowStylizer):
+        painted = 0
+
+        def __call__(self, image: Image, style_mix: MixVector) -> Image:
+            painting.set()
+            assert came.wait(10)
+            while len(output.frames) < self.painted:  # whoever shows them is not what is tested
+                time.sleep(0.001)
+            self.painted += 1
+            return super().__call__(image, style_mix)
+
+    stage.play(Burst(count=3), None, output, stylizer=Painter(0.0))
+    assert [frame.index for frame in output.frames] == [0, 1, 2]
+
+
 def test_the_report_counts_what_was_seen(stage: Stage) -> None:
     window = FakeWindow({20: "q"})
     report = stage.play(FakeCamera(fps=50), window)
