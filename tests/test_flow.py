@@ -130,6 +130,27 @@ def test_shrinking_takes_the_mean_and_warping_moves() -> None:
     assert warp(picture, flow, cv2.BORDER_CONSTANT)[0].tolist() == [4, 8, 12, 0]
 
 
+@BOTH
+def test_neighbours_that_are_torn_apart_are_not_believed(detail: FlowDetail) -> None:
+    # The left half goes one way and the right half another, over a ground so smooth that all of it is alike.
+    ground = np.full((120, 200, 3), 128, np.uint8)
+    picture = (0.9 * ground + 0.1 * scene(0)).astype(np.uint8)
+    torn = np.concatenate(
+        [np.roll(picture[:, :100], -3, axis=1), np.roll(picture[:, 100:], 3, axis=1)], axis=1
+    )
+    tracker = MotionTracker(detail)
+    tracker(picture, 0.0)
+    motion = tracker(np.ascontiguousarray(torn), 1 / 30)
+    assert motion is not None
+    middle = motion.confidence[20:-20, 92:108].mean()
+    assert middle < 0.8 * motion.confidence[20:-20, 30:70].mean(), middle
+    tracker.reset()
+    tracker(picture, 0.0)
+    whole = tracker(np.roll(picture, 3, axis=1), 1 / 30)
+    assert whole is not None
+    assert whole.confidence[20:-20, 20:-20].mean() > 0.95
+
+
 def test_film_follows_fractions_of_a_pixel_more_closely_than_live() -> None:
     # A camera that glides slowly over a still of the size that FILM compares.
     whole = cv2.GaussianBlur(scene(5, 800, 1400), (0, 0), 1.0)
