@@ -77,7 +77,7 @@ class Manifest:
     quality: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_slug(self.name, "the model's name")
+        _check_slug(self.name, "the model's name", "-")
         _check_line(self.version, "the version", 50)
         _check_line(self.licence, "the licence", 300)
         _check_text(self.recipe, "the recipe", MAX_RECIPE_LENGTH)
@@ -163,11 +163,13 @@ def _check_size_multiple(value: int) -> None:
         raise ValueError(f"size_multiple must be a power of two up to {MAX_SIZE_MULTIPLE}")
 
 
-def _check_slug(value: str, what: str) -> None:
+def _check_slug(value: str, what: str, more: str = "") -> None:
+    """more: a character that it may have too, but not as the first one."""
     if not isinstance(value, str):
         raise TypeError(f"{what} must be a text")
-    if not _SLUG.match(value):
-        raise ValueError(f"{what} must be 1 to 64 of a-z, 0-9 and _, not digits alone: not {_shown(value)}")
+    if value.startswith(more or " ") or not _SLUG.match(value.replace(more, "_") if more else value):
+        known = ", ".join(filter(None, ("a-z", "0-9", "_", more)))
+        raise ValueError(f"{what} must be 1 to 64 of {known}, not digits alone: not {_shown(value)}")
 
 
 def _check_line(value: str, what: str, longest: int) -> None:

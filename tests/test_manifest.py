@@ -29,6 +29,11 @@ def test_a_manifest_survives_the_round_trip() -> None:
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
+def test_a_model_s_name_may_be_a_file_s_with_a_hyphen() -> None:
+    value = json.loads(tiny_manifest().to_json()) | {"name": "painters-fine"}
+    assert Manifest.from_json(json.dumps(value)).name == "painters-fine"
+
+
 def test_the_json_is_what_a_model_card_would_read() -> None:
     value = json.loads(tiny_manifest(2).to_json())
     assert value["format"] == 1
@@ -48,6 +53,8 @@ def test_the_json_is_what_a_model_card_would_read() -> None:
         (lambda m: m["styles"][1].update(colour=1), "unknown field 'colour'"),
         (lambda m: m["styles"][1].pop("artist"), "lacks artist"),
         (lambda m: m.update(name="../painters"), "the model's name"),
+        (lambda m: m.update(name="-fine"), "must be 1 to 64 of a-z, 0-9, _, -, not digits alone"),
+        (lambda m: m["styles"][1].update(name="a-b"), "must be 1 to 64 of a-z, 0-9, _, not digits alone"),
         (lambda m: m.update(name=7), "must be a text"),
         (lambda m: m.update(version="1\x1b[2J"), "cannot be printed"),
         (lambda m: m.update(styles={}), "must be a list"),
