@@ -2,6 +2,7 @@
 """What smoothing costs: milliseconds of one core for each picture.
 
     python tools/smooth_bench.py [--camera tests/data/clip.mp4] [--sizes 640x360,1280x720] [--frames 100]
+        [--flow live]
 
 begin     the motion of the camera's picture, and the picture shown last moved along: beside the network
 finish    the blend with the painting: what the loop waits for
@@ -27,6 +28,7 @@ import cv2
 import numpy as np
 
 from livestyle.flicker import FlickerMeter
+from livestyle.flow import FILM, LIVE, FlowDetail
 from livestyle.frame import Image
 from livestyle.smoothing import FlowSmoother, parse_smoothing
 from livestyle.video_source import VideoFileSource
@@ -34,6 +36,7 @@ from livestyle.video_source import VideoFileSource
 WARM = 5  # pictures that are not counted
 CLIP = 40  # pictures that are read, at most
 FPS = 30.0
+FLOWS = {"film": FILM, "live": LIVE}
 
 
 def pictures(path: Path, width: int, height: int) -> list[Image]:
@@ -53,13 +56,15 @@ def timed(work: Callable[[], object]) -> tuple[object, float]:
     return result, (time.process_time() - began) * 1000
 
 
-def measure(path: Path, width: int, height: int, frames: int, strength: float) -> dict[str, dict[str, float]]:
+def measure(
+    path: Path, width: int, height: int, frames: int, strength: float, detail: FlowDetail
+) -> dict[str, dict[str, float]]:
     contents = pictures(path, width, height)
     noise = np.random.default_rng(0).integers(0, 20, (height, width, 3), np.uint8)
     paintings = [
         cv2.add(image[..., ::-1].copy(), np.roll(noise, 7 * n, axis=1)) for n, image in enumerate(contents)
     ]
-    smoother, meter = FlowSmoother(strength), FlickerMeter()
+    smoother, meter = FlowSmoother(strength, detail), FlickerMeter()
     times: dict[str, list[float]] = {"begin": [], "finish": [], "both": [], "meter": []}
     for n, at in enumerate(islice(there_and_back(len(contents)), frames + WARM)):
         content, painted = contents[at], np.asarray(paintings[at], np.uint8)
@@ -88,13 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", default="640x360,1280x720")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--smooth", type=parse_smoothing, default="strong")
+    parser.add_argument("--flow", choices=FLOWS, default="live", help="live, or film as in `livestyle video`")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     result = {}
     for size in chosen.sizes.split(","):
         width, height = map(int, size.lower().split("x"))
-        result[size] = measure(chosen.camera, width, height, chosen.frames, chosen.smooth)
+        result[size] = measure(chosen.camera, width, height, chosen.frames, chosen.smooth, FLOWS[chosen.flow])
     if chosen.json:
         print(json.dumps({"frames": chosen.frames, "threads": 1, "sizes": result}))
         return 0
