@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from livestyle.stylizer import Stylizer, open_stylizer
 from livestyle.take import Cue, Take
 from livestyle.timing import StageTimer
 from livestyle.video_sink import VideoFileSink
-from livestyle.video_source import VideoFileSource
+from livestyle.video_source import VideoFileSource, looped
 
 STYLE = "1"
 SMOOTH = SMOOTHING["light"]
@@ -135,7 +135,7 @@ def _time_stages(
     readout = Readout((("Style", 1.0),), 1.0, FPS, 50.0, "solo", (1, 2), ("smooth",), 12.0, None, None)
     warming = StageTimer()
     index, began = 0, time.perf_counter()
-    with VideoFileSink(output, info, overwrite=True) as sink, closing(_endless(clip)) as frames:
+    with VideoFileSink(output, info, overwrite=True) as sink, closing(looped(clip)) as frames:
         while index < _WARM + _FEWEST or time.perf_counter() - began < seconds:
             if index == _WARM:
                 began = time.perf_counter()
@@ -160,7 +160,7 @@ def _paint(stylizer: Stylizer, clip: Path, output: Path, info: VideoInfo, second
     take = Take([Cue(0.0, tuple(parse_mix(STYLE, stylizer.manifest).tolist()), smooth=SMOOTH)])
     began = time.perf_counter()
     with VideoFileSink(output, info, overwrite=True) as sink:
-        read = buffered(_endless(clip), size=4, when_full=WhenFull.WAIT)
+        read = buffered(looped(clip), size=4, when_full=WhenFull.WAIT)
         with closing(stylize_film(read, stylizer, take.at)) as painted:
             for count, frame in enumerate(painted, 1):
                 sink.write(frame)
@@ -168,15 +168,6 @@ def _paint(stylizer: Stylizer, clip: Path, output: Path, info: VideoInfo, second
                 yield min(1.0, elapsed / seconds)
                 if count >= _FEWEST and elapsed >= seconds:
                     break
-
-
-def _endless(clip: Path) -> Generator[Frame]:
-    index = 0
-    while True:
-        with VideoFileSource(clip) as source:
-            for frame in source:
-                yield Frame(frame.image, index, index / FPS)
-                index += 1
 
 
 def _roofline(

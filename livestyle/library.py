@@ -22,6 +22,11 @@ def photos_folder() -> Path:
     return models_folder() / "photos"
 
 
+def demo_film() -> Path:
+    """Six seconds of people and things, 640x360."""
+    return models_folder() / "clip.mp4"
+
+
 def list_models(folder: Path | None = None) -> list[str]:
     """Names of the models in the folder, sorted. folder: models_folder() unless told."""
     folder = models_folder() if folder is None else folder

@@ -168,18 +168,21 @@ def _between_bars(image: Image, aspect: float) -> Image:
     return shown
 
 
-def _check_display() -> None:
-    """Without a display, OpenCV's toolkit ends the whole process (SIGABRT) instead of raising."""
+def display_problem() -> str | None:
+    """Why no window can be opened; None where one can, as far as can be told without trying."""
     if not sys.platform.startswith("linux"):
-        return
+        return None
     display = os.environ.get("DISPLAY", "")
     if not display:
-        problem = "there is no display: DISPLAY is not set (under Wayland, install XWayland)"
-    elif not _answers(display):
-        problem = f"no display answers at DISPLAY={display}"
-    else:
-        return
-    raise SinkError(f"cannot open a window: {problem}; `livestyle video IN OUT` needs none")
+        return "there is no display: DISPLAY is not set (under Wayland, install XWayland)"
+    return None if _answers(display) else f"no display answers at DISPLAY={display}"
+
+
+def _check_display() -> None:
+    """Without a display, OpenCV's toolkit ends the whole process (SIGABRT) instead of raising."""
+    problem = display_problem()
+    if problem is not None:
+        raise SinkError(f"cannot open a window: {problem}; `livestyle video IN OUT` needs none")
 
 
 def _answers(display: str) -> bool:

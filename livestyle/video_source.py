@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
@@ -265,6 +266,22 @@ class VideoFileSource:
         except av.FFmpegError:
             self._broken_pieces += 1
             return []
+
+
+def looped(path: Path, height: int | None = None) -> Generator[Frame]:
+    """A file's frames again and again, as fast as they are taken; indexes and timestamps grow from 0."""
+    index, offset = 0, 0.0
+    while True:
+        with VideoFileSource(path, height=height) as source:
+            first = last = None
+            for frame in source:
+                first, last = first or frame, frame
+                yield replace(frame, index=index, timestamp=offset + frame.timestamp - first.timestamp)
+                index += 1
+            if first is None or last is None:
+                return
+            offset += last.timestamp - first.timestamp
+            offset += float(source.last_frame_duration) or 1 / source.info.fps
 
 
 class _Shown(NamedTuple):

@@ -12,6 +12,7 @@ COMMANDS = (
     "image",
     "styles",
     "webcam",
+    "demo",
     "doctor",
     "bench",
     "train",

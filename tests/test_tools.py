@@ -13,6 +13,8 @@ import pytest
 from fakes import tiny_manifest
 from scripts import ROOT, tool
 
+from livestyle.library import demo_film
+
 DATA = ROOT / "tests" / "data"
 
 
@@ -159,7 +161,7 @@ def test_tables_are_printed_for_the_models_named(tiny_model_path: Path, capsys: 
 def test_the_demo_clip_is_what_its_record_says() -> None:
     import av
 
-    clip = DATA / "clip.mp4"
+    clip = demo_film()
     assert clip.stat().st_size <= 1_200_000
     with av.open(str(clip)) as container:
         (video,), (audio,) = container.streams.video, container.streams.audio

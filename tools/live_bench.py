@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """How live the live loop is: a video as camera, the real network, a real window where there is a display.
 
-    python tools/live_bench.py --camera tests/data/clip.mp4 --size 640x360 --seconds 6 --turns 6
+    python tools/live_bench.py --camera models/clip.mp4 --size 640x360 --seconds 6 --turns 6
 
 network alone      pictures a second of the network on the camera's pictures, nothing else running
 live               livestyle's own loop: rates of camera, network and screen, delay from camera to screen
@@ -177,7 +177,7 @@ def show_parser(description: str | None) -> argparse.ArgumentParser:
     """The options of every bench that plays a show."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=raw)
-    parser.add_argument("--camera", default="tests/data/clip.mp4", help="as of livestyle webcam")
+    parser.add_argument("--camera", default="models/clip.mp4", help="as of livestyle webcam")
     parser.add_argument("--size", type=size_of, help="WxH")
     parser.add_argument("--model", default="painters")
     parser.add_argument("--style", type=int, default=1)

@@ -1,6 +1,6 @@
 """Makes the demo clip and photo of the repository from photographs that anyone may use.
 
-    python tools/make_clip.py [FOLDER]      writes clip.mp4 and astronaut.jpg (into tests/data)
+    python tools/make_clip.py [FOLDER]      writes models/clip.mp4 and tests/data/astronaut.jpg
 
 The photographs come with scikit-image, which only this tool needs: pip install scikit-image.
 Where they are from, and their licences: tests/data/SOURCES.md.
@@ -120,14 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "folder", type=Path, nargs="?", default=Path(__file__).parent.parent / "tests" / "data"
-    )
+    parser.add_argument("folder", type=Path, nargs="?")
     folder = parser.parse_args(arguments).folder
+    root = Path(__file__).parent.parent
+    film = (folder or root / "models") / "clip.mp4"
+    picture = (folder or root / "tests" / "data") / "astronaut.jpg"
     try:
         photos = {shot.photo: load(shot.photo) for shot in SHOTS}
-        write_picture(folder / "astronaut.jpg", photos["astronaut"], overwrite=True)
-        clip = WholeFile(folder / "clip.mp4", overwrite=True)
+        write_picture(picture, photos["astronaut"], overwrite=True)
+        clip = WholeFile(film, overwrite=True)
         try:
             write_clip(clip.begin(), frames(photos), sum(shot.seconds for shot in SHOTS))
             clip.complete()
@@ -139,8 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LivestyleError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for name in ("clip.mp4", "astronaut.jpg"):
-        print(f"{folder / name}: {(folder / name).stat().st_size / 1000:.0f} kB")
+    for path in (film, picture):
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
     return 0
 
 

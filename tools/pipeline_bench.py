@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -33,19 +33,9 @@ from livestyle.smoothing import parse_smoothing
 from livestyle.stylizer import Stylizer, open_stylizer
 from livestyle.take import Cue, Take
 from livestyle.video_sink import VideoFileSink
-from livestyle.video_source import VideoFileSource
+from livestyle.video_source import VideoFileSource, looped
 
 WARM = 5  # frames that are not counted, each time
-
-
-def endless(video: Path, height: int | None) -> Generator[Frame]:
-    """The video again and again."""
-    index = 0
-    while True:
-        with VideoFileSource(video, height=height) as source:
-            for frame in source:
-                yield Frame(frame.image, index, index / 30)
-                index += 1
 
 
 def network_alone(stylizer: Stylizer, frames: Sequence[Frame], mix: MixVector) -> float:
@@ -62,7 +52,7 @@ def all_stages(stylizer: Stylizer, arguments: argparse.Namespace, info: VideoInf
     """Milliseconds a frame."""
     take = Take([Cue(0.0, tuple(mix.tolist()), smooth=arguments.smooth)])
     with TemporaryDirectory() as folder, VideoFileSink(Path(folder, "painted.mp4"), info) as sink:
-        read = buffered(endless(arguments.video, arguments.height), size=4, when_full=WhenFull.WAIT)
+        read = buffered(looped(arguments.video, arguments.height), size=4, when_full=WhenFull.WAIT)
         with closing(stylize_film(read, stylizer, take.at)) as painted:
             for frame in islice(painted, WARM):
                 sink.write(frame)
@@ -77,7 +67,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     mix = parse_mix("1", stylizer.manifest)
     with VideoFileSource(arguments.video, height=arguments.height) as source:
         info = source.info
-    frames = list(islice(endless(arguments.video, arguments.height), min(arguments.frames, 40)))
+    frames = list(islice(looped(arguments.video, arguments.height), min(arguments.frames, 40)))
     pairs = []
     for _ in range(arguments.pairs):
         alone = network_alone(stylizer, frames, mix)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """What smoothing costs: milliseconds of one core for each picture.
 
-    python tools/smooth_bench.py [--camera tests/data/clip.mp4] [--sizes 640x360,1280x720] [--frames 100]
+    python tools/smooth_bench.py [--camera models/clip.mp4] [--sizes 640x360,1280x720] [--frames 100]
         [--flow live]
 
 begin     the motion of the camera's picture, and the picture shown last moved along: beside the network
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--camera", type=Path, default=Path("tests/data/clip.mp4"), help="a video")
+    parser.add_argument("--camera", type=Path, default=Path("models/clip.mp4"), help="a video")
     parser.add_argument("--sizes", default="640x360,1280x720")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--smooth", type=parse_smoothing, default="strong")

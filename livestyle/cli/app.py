@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from livestyle import __version__
-from livestyle.cli import inspect, live, optimize, paint, train
+from livestyle.cli import demo, inspect, live, optimize, paint, train
 from livestyle.cli.options import UsageError, say
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 for command in (
-    *(paint.video, paint.image, paint.styles, live.webcam),
+    *(paint.video, paint.image, paint.styles, live.webcam, demo.demo),
     *(inspect.doctor, inspect.bench, train.train, train.export, train.add_style),
     optimize.optimize,
 ):
