@@ -178,3 +178,28 @@ def test_a_sheet_never_replaces_its_photo(
     status, _, stderr = run("styles", "--model", tiny_model_path, "--sheet", photo, photo, *options)
     assert (status, is_one_error(stderr), photo.read_bytes()) == (1, True, before)
     assert "name another output" in stderr
+
+
+def test_a_sheet_is_shown_with_open(
+    run: Run, tiny_model_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def launch(path: str) -> int:
+        opened.append(Path(path))
+        return status
+
+    monkeypatch.setattr("typer.launch", launch)
+    status, sheet = 0, photo.parent / "sheet.png"
+    assert run("styles", "--open")[0] == 0
+    assert run("styles", "--open", "--model", tiny_model_path, "--sheet", photo, sheet)[0] == 0
+    assert [path.name for path in opened] == ["sheet.jpg", "sheet.png"]
+    assert all(path.is_file() for path in opened)
+    code, _, err = run("styles", "--open", "--model", tiny_model_path)
+    assert code == 1
+    assert "add --sheet PHOTO SHEET" in err
+    status = 3
+    code, _, err = run("styles", "--open")
+    assert code == 1
+    assert is_one_error(err)
+    assert "nothing here opens pictures" in err

@@ -190,12 +190,21 @@ def image(
         raise typer.Exit(1)
 
 
+def _open(picture: Path) -> None:
+    """In whatever shows pictures here."""
+    if typer.launch(str(picture)) != 0:
+        raise SinkError(f"nothing here opens pictures; look at {picture} yourself")
+
+
 def styles(
     model: Model = "painters",
     sheet: Annotated[
         tuple[Path, Path] | None,
         typer.Option(metavar="PHOTO SHEET", help="Paint PHOTO in every style into one picture SHEET."),
     ] = None,
+    show: Annotated[
+        bool, typer.Option("--open", help="Show that SHEET, or without it the one that came along.")
+    ] = False,
     device: DeviceName = Device.AUTO,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -204,7 +213,7 @@ def styles(
 
     Example: livestyle styles --sheet me.jpg sheet.png
     """
-    from livestyle.library import find_model, load_manifest
+    from livestyle.library import find_model, load_manifest, models_folder
 
     if sheet is not None:
         from livestyle.pictures import check_picture_path, read_picture, write_picture
@@ -225,6 +234,13 @@ def styles(
         captions = [f"{n}  {row.title}" for n, row in enumerate(rows)]
         write_picture(sheet[1], arrange_sheet(pictures, captions), overwrite=overwrite)
         print(sheet[1])
+        if show:
+            _open(sheet[1])
+        return
+    if show:
+        if model != "painters":
+            raise SinkError(f"no sheet of {model} came along; paint one: add --sheet PHOTO SHEET")
+        _open(models_folder() / "sheet.jpg")
         return
     rows = load_manifest(find_model(model)).styles
     if as_json:
