@@ -76,18 +76,22 @@ def stylize_film(
         calm.begin(content, frame.timestamp, look)
         return replace(frame, image=calm.finish(painted.result(), look), content=content)
 
-    with ThreadPoolExecutor(1, "livestyle network") as beside, _closing(iter(frames)) as iterator:
-        coming: deque[tuple[Frame, Image, Look, Future[Image]]] = deque()
-        content: Image | None = None
-        for frame in iterator:
-            look = look_at(frame.timestamp)
-            if content is None or not look.frozen:
-                content = frame.image
-            coming.append((frame, content, look, beside.submit(_paint, content, stylize, look)))
-            if len(coming) > _AHEAD:
+    beside = ThreadPoolExecutor(1, "livestyle network")
+    with _closing(iter(frames)) as iterator:
+        try:
+            coming: deque[tuple[Frame, Image, Look, Future[Image]]] = deque()
+            content: Image | None = None
+            for frame in iterator:
+                look = look_at(frame.timestamp)
+                if content is None or not look.frozen:
+                    content = frame.image
+                coming.append((frame, content, look, beside.submit(_paint, content, stylize, look)))
+                if len(coming) > _AHEAD:
+                    yield smoothed(*coming.popleft())
+            while coming:
                 yield smoothed(*coming.popleft())
-        while coming:
-            yield smoothed(*coming.popleft())
+        finally:
+            beside.shutdown(cancel_futures=True)  # after Ctrl-C nobody waits for what is not begun
 
 
 class _Calm:

@@ -213,6 +213,25 @@ def test_a_film_s_next_frame_is_painted_while_the_last_one_is_written() -> None:
     assert [frame.index for frame in painted] == [1, 2]
 
 
+def test_a_film_that_is_stopped_paints_nothing_more() -> None:
+    begun: list[int] = []
+    second, go = threading.Event(), threading.Event()
+
+    def paint(image: Image, mix: MixVector) -> Image:
+        begun.append(int(image[0, 0, 0]))
+        if begun[-1] == 1:
+            second.set()
+            assert go.wait(10)
+        return image
+
+    painted = stylize_film((Frame(grey(n), n, n / 30) for n in range(9)), paint, plain(0.0))
+    next(painted)
+    assert second.wait(10)
+    threading.Timer(0.1, go.set).start()  # while close() waits for the one that is painted
+    painted.close()
+    assert begun == [0, 1]
+
+
 def test_every_frame_s_own_work_is_told_and_no_waiting() -> None:
     told: list[float] = []
 
