@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from livestyle.cli.options import DeviceName, Model, Overwrite, Threads, say
 from livestyle.engines import Device
 from livestyle.terminal import StopSignal, with_progress
 
-_NO_WINDOW = Path("livestyle-demo.mp4")
+_NO_WINDOW = "livestyle-demo"  # the video's name, and a number where that is taken
 
 
 def demo(
@@ -38,8 +38,9 @@ def demo(
 
     problem = display_problem() if output is None else None
     if problem is not None:
-        say(f"{problem}; the tour is written into {_NO_WINDOW}")
-        output = _NO_WINDOW
+        names = (Path(f"{_NO_WINDOW}{number or ''}.mp4") for number in count())
+        output = next(name for name in names if overwrite or not name.exists())
+        say(f"{problem}; the tour is written into {output}")
     if output is None:
         _show(model, device, threads)
     else:
@@ -94,6 +95,7 @@ def _write(output: Path, model: str, device: Device, threads: int | None, overwr
     n_styles = len(stylizer.manifest.styles)
     seconds = tour_length(n_styles)
     info = replace(info, frame_count=round(seconds * info.fps))
+    began, frames = time.perf_counter(), 0
     with sink:
         say(f"painting on {stylizer.engine.name}")
         film_time = takewhile(lambda frame: frame.timestamp < seconds, looped(demo_film()))
@@ -101,4 +103,8 @@ def _write(output: Path, model: str, device: Device, threads: int | None, overwr
         painted = stylize_film(read, stylizer, tour(n_styles, SMOOTHING["light"]).at)
         for frame in with_progress(painted, info, seconds):
             sink.write(frame)
-    print(output)
+            frames += 1
+    took = time.perf_counter() - began
+    print(
+        f"{output}: {frames} frames of {info.width}x{info.height} in {took:.1f} s ({frames / took:.1f} fps)"
+    )
