@@ -71,11 +71,6 @@ def check_output(path: Path, info: VideoInfo, quality: int) -> None:
         raise ValueError(f"quality must be 0 to 100, not {quality}")
     if not (1 <= info.width <= LONGEST_SIDE and 1 <= info.height <= LONGEST_SIDE):
         raise ValueError(f"no video can be {info.width} x {info.height} pixels")
-    is_folder = False
-    with suppress(OSError, ValueError):  # a name too long, or with a zero byte: told when it is opened
-        is_folder = path.is_dir()
-    if is_folder:
-        raise SinkError(f"cannot write {path}: it is a folder; name a file in it")
     if path.suffix.lower() not in _CODECS:
         raise SinkError(f"cannot write {path}: its name must end in {', '.join(_CODECS)}")
 

@@ -1,53 +1,17 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import write_clip
+from fake_films import CONTENT, EACH, Film, Painting, add_mix, flickering, look_at, plain, still_frames
 from fakes import halved_colours, same_picture
 
 from livestyle.flicker import FlickerMeter
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
-from livestyle.pipeline import keep_colours, stylize_film, stylize_frames
+from livestyle.pipeline import keep_colours, stylize_frames
 from livestyle.take import Cue, Look, Take
-
-Painting = Callable[..., Generator[Frame]]
-EACH = pytest.mark.parametrize("painting", [stylize_frames, stylize_film])
-
-
-def grey(level: int) -> Image:
-    return np.full((2, 3, 3), level, np.uint8)
-
-
-class Film:
-    def __init__(self) -> None:
-        self.closed = False
-
-    def __iter__(self) -> Iterator[Frame]:
-        try:
-            for index in (0, 1, 4):  # 2 and 3 were dropped
-                yield Frame(grey(10 * index), index, 0.5 * index)
-        finally:
-            self.closed = True
-
-
-def add_mix(image: Image, mix: MixVector) -> Image:
-    painted: Image = image + mix[1].astype(np.uint8)
-    return painted
-
-
-def look_at(timestamp: float) -> Look:
-    return Look(np.array([0, 100 * timestamp], np.float32))
 
 
 @EACH
@@ -77,23 +41,6 @@ def test_a_frozen_look_paints_the_picture_before_it_again(painting: Painting) ->
 def test_a_stream_that_begins_frozen_paints_its_first_picture(painting: Painting) -> None:
     painted = list(painting(Film(), add_mix, lambda at: Look(np.zeros(2, np.float32), frozen=True)))
     assert [int(frame.image[0, 0, 0]) for frame in painted] == [0, 0, 0]
-
-
-CONTENT = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
-
-
-def still_frames(count: int) -> list[Frame]:
-    return [Frame(CONTENT, n, n / 30) for n in range(count)]
-
-
-def flickering() -> Callable[[Image, MixVector], Image]:
-    """Paints grey noise around 128, whatever the mix."""
-    rng = np.random.default_rng(1)
-    return lambda image, mix: np.clip(rng.normal(128, 20, image.shape), 0, 255).astype(np.uint8)
-
-
-def plain(smooth: float) -> Callable[[float], Look]:
-    return lambda timestamp: Look(np.ones(1, np.float32), smooth=smooth)
 
 
 def test_a_smooth_look_calms_and_a_plain_one_changes_nothing() -> None:
@@ -181,76 +128,6 @@ def test_the_same_take_gives_the_same_pictures_every_time(painting: Painting) ->
     assert all(np.array_equal(one, other) for one, other in zip(play(), play(), strict=True))
 
 
-@EACH
-def test_stopping_early_or_failing_leaves_no_thread(painting: Painting) -> None:
-    before = threading.active_count()
-    painted = painting(still_frames(9), flickering(), plain(0.9))
-    next(painted)
-    painted.close()
-    assert threading.active_count() == before
-
-    def fail(image: Image, mix: MixVector) -> Image:
-        raise RuntimeError("out of memory")
-
-    with pytest.raises(RuntimeError, match="out of memory"):
-        list(painting(still_frames(9), fail, plain(0.9)))
-    assert threading.active_count() == before
-
-
-def test_a_film_s_next_frame_is_painted_while_the_last_one_is_written() -> None:
-    second = threading.Event()
-
-    def paint(image: Image, mix: MixVector) -> Image:
-        if image[0, 0, 0] == 1:
-            second.set()
-        return image
-
-    film = (Frame(grey(n), n, n / 30) for n in range(3))
-    painted = stylize_film(film, paint, plain(0.0))
-    first = next(painted)
-    assert first.index == 0
-    assert second.wait(5)  # without anybody asking for the second frame
-    assert [frame.index for frame in painted] == [1, 2]
-
-
-def test_a_film_that_is_stopped_paints_nothing_more() -> None:
-    begun: list[int] = []
-    second, go = threading.Event(), threading.Event()
-
-    def paint(image: Image, mix: MixVector) -> Image:
-        begun.append(int(image[0, 0, 0]))
-        if begun[-1] == 1:
-            second.set()
-            assert go.wait(10)
-        return image
-
-    painted = stylize_film((Frame(grey(n), n, n / 30) for n in range(9)), paint, plain(0.0))
-    next(painted)
-    assert second.wait(10)
-    threading.Timer(0.1, go.set).start()  # while close() waits for the one that is painted
-    painted.close()
-    assert begun == [0, 1]
-
-
-def test_every_frame_s_own_work_is_told_and_no_waiting() -> None:
-    told: list[float] = []
-
-    def frames() -> Iterator[Frame]:
-        for frame in still_frames(3):
-            time.sleep(0.15)  # the camera
-            yield frame
-
-    def paint(image: Image, mix: MixVector) -> Image:
-        time.sleep(0.03)
-        return image
-
-    for n, _ in enumerate(stylize_frames(frames(), paint, plain(0.6), finished=told.append), start=1):
-        assert len(told) == n  # before it is handed on
-        time.sleep(0.15)  # whoever takes it
-    assert all(seconds >= 0.03 for seconds in told)
-    assert min(told) < 0.15
-
-
 def test_own_colours_keep_the_brightness_of_the_painting() -> None:
     painted, content = np.full((2, 2, 3), 120, np.uint8), np.zeros((2, 2, 3), np.uint8)
     content[:] = (180, 100, 60)
@@ -265,72 +142,3 @@ def test_own_colours_keep_the_brightness_of_the_painting() -> None:
 def test_indexes_and_timestamps_stay() -> None:
     painted = stylize_frames(Film(), add_mix, look_at)
     assert [(frame.index, frame.timestamp) for frame in painted] == [(0, 0.0), (1, 0.5), (4, 2.0)]
-
-
-@EACH
-def test_stopping_early_closes_the_source(painting: Painting) -> None:
-    film = Film()
-    painted = painting(film, add_mix, look_at)
-    next(painted)
-    assert not film.closed
-    painted.close()
-    assert film.closed
-
-
-@EACH
-def test_an_error_in_the_stylizer_closes_the_source_and_goes_on(painting: Painting) -> None:
-    def fail(image: Image, mix: MixVector) -> Image:
-        raise RuntimeError("out of memory")
-
-    film = Film()
-    with pytest.raises(RuntimeError, match="out of memory"):
-        list(painting(film, fail, look_at))
-    assert film.closed
-
-
-@EACH
-def test_iterators_that_cannot_be_closed_do_as_well(painting: Painting) -> None:
-    frames = [Frame(grey(7), 0, 0.0)]
-    assert len(list(painting(frames, add_mix, look_at))) == 1
-
-
-RUN = """
-import signal, sys, threading, time
-# The children of a background job ignore Ctrl-C unless they are told not to.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from pathlib import Path
-import numpy as np
-from livestyle.buffering import WhenFull, buffered
-from livestyle.pipeline import stylize_frames
-from livestyle.take import Look
-from livestyle.video_sink import VideoFileSink
-from livestyle.video_source import VideoFileSource
-
-def stylize(image, mix):
-    time.sleep(0.02)
-    return 255 - image
-
-given, out = map(Path, sys.argv[1:])
-try:
-    with VideoFileSource(given) as source, VideoFileSink(out, source.info, template=source) as sink:
-        frames = buffered(source, 4, WhenFull.WAIT)
-        for frame in stylize_frames(frames, stylize, lambda at: Look(np.ones(1, np.float32))):
-            sink.write(frame)
-            if frame.index == 10:
-                print("going", flush=True)
-except KeyboardInterrupt:
-    print("stopped", threading.active_count())
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="another Ctrl-C")
-def test_ctrl_c_in_a_whole_run_leaves_no_file_and_no_thread(tmp_path: Path) -> None:
-    given = write_clip(tmp_path / "in.mp4", pts=range(500))
-    command = [sys.executable, "-c", RUN, str(given), str(tmp_path / "out.mp4")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "going\n"
-        os.kill(running.pid, signal.SIGINT)
-        out, errors = running.communicate(timeout=20)
-    assert (out, errors, running.returncode) == ("stopped 1\n", "", 0)
-    assert list(tmp_path.iterdir()) == [given]

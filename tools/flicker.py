@@ -46,14 +46,13 @@ from flicker_painters import painters
 from flicker_readings import COLUMNS, about, compared, read, read_smoothed, summary
 
 from livestyle.errors import LivestyleError, SourceError
-from livestyle.flow import FILM, LIVE
+from livestyle.flow import DETAILS
 from livestyle.frame import Image
 from livestyle.lettering import write_text
 from livestyle.pictures import pictures_in, write_picture
 from livestyle.smoothing import FlowSmoother, parse_smoothing
 from livestyle.terminal import progress_bar
 
-FLOWS = {"film": FILM, "live": LIVE}
 REAL_CLIPS = "webcam_asl_sister,talking_man_pexels_8048492,room_person_walks_intel"
 STANDING_EVERY = 3  # stills: one standing camera for so many gliding ones
 STRIP_FRAMES = 6
@@ -135,7 +134,7 @@ def measure(arguments: argparse.Namespace, strength: float, time_constant: float
             for style in first.styles:
                 painted = first.paint(clip, style)
                 if strength:
-                    smoother = FlowSmoother(strength, FLOWS[arguments.flow])
+                    smoother = FlowSmoother(strength, DETAILS[arguments.flow])
                     reading = read_smoothed(painted, clip, smoother, time_constant)
                     row["styles"][style], ours, plain = reading
                     if arguments.strips and clip.kind == REAL and style == first.styles[0]:
@@ -261,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--styles", default="all", help="numbers or names, or all (but the original)")
     parser.add_argument("--limit-frames", type=int, metavar="N", help="only the first N frames of each clip")
     parser.add_argument("--smooth", type=strength_of, default="strong", help="off, light, strong or 0 to 1")
-    parser.add_argument("--flow", choices=FLOWS, default="film", help="how closely motion is followed (film)")
+    parser.add_argument("--flow", choices=DETAILS, default="film", help="how closely motion is followed")
     parser.add_argument("--ema", type=time_constant_of, default="auto", help="auto, or seconds")
     parser.add_argument("--json", nargs="?", const="-", metavar="OUT")
     parser.add_argument("--strips", type=Path, metavar="DIR")

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from livestyle.flicker import FlickerMeter
-from livestyle.flow import FILM, LIVE, FlowDetail
+from livestyle.flow import DETAILS, FlowDetail
 from livestyle.frame import Image
 from livestyle.smoothing import FlowSmoother, parse_smoothing
 from livestyle.video_source import VideoFileSource
@@ -36,7 +36,6 @@ from livestyle.video_source import VideoFileSource
 WARM = 5  # pictures that are not counted
 CLIP = 40  # pictures that are read, at most
 FPS = 30.0
-FLOWS = {"film": FILM, "live": LIVE}
 
 
 def pictures(path: Path, width: int, height: int) -> list[Image]:
@@ -93,14 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", default="640x360,1280x720")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--smooth", type=parse_smoothing, default="strong")
-    parser.add_argument("--flow", choices=FLOWS, default="live", help="live, or film as in `livestyle video`")
+    parser.add_argument("--flow", choices=DETAILS, default="live", help="film: as in `livestyle video`")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     result = {}
     for size in chosen.sizes.split(","):
         width, height = map(int, size.lower().split("x"))
-        result[size] = measure(chosen.camera, width, height, chosen.frames, chosen.smooth, FLOWS[chosen.flow])
+        result[size] = measure(
+            chosen.camera, width, height, chosen.frames, chosen.smooth, DETAILS[chosen.flow]
+        )
     if chosen.json:
         print(json.dumps({"frames": chosen.frames, "threads": 1, "sizes": result}))
         return 0

@@ -1,0 +1,58 @@
+"""Films without files, and painters without a network, for the tests of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+
+import numpy as np
+import pytest
+
+from livestyle.frame import Frame, Image
+from livestyle.mix import MixVector
+from livestyle.pipeline import stylize_film, stylize_frames
+from livestyle.take import Look
+
+Painting = Callable[..., Generator[Frame]]
+EACH = pytest.mark.parametrize("painting", [stylize_frames, stylize_film])
+
+
+def grey(level: int) -> Image:
+    return np.full((2, 3, 3), level, np.uint8)
+
+
+class Film:
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        try:
+            for index in (0, 1, 4):  # 2 and 3 were dropped
+                yield Frame(grey(10 * index), index, 0.5 * index)
+        finally:
+            self.closed = True
+
+
+def add_mix(image: Image, mix: MixVector) -> Image:
+    painted: Image = image + mix[1].astype(np.uint8)
+    return painted
+
+
+def look_at(timestamp: float) -> Look:
+    return Look(np.array([0, 100 * timestamp], np.float32))
+
+
+CONTENT = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
+
+
+def still_frames(count: int) -> list[Frame]:
+    return [Frame(CONTENT, n, n / 30) for n in range(count)]
+
+
+def flickering() -> Callable[[Image, MixVector], Image]:
+    """Paints grey noise around 128, whatever the mix."""
+    rng = np.random.default_rng(1)
+    return lambda image, mix: np.clip(rng.normal(128, 20, image.shape), 0, 255).astype(np.uint8)
+
+
+def plain(smooth: float) -> Callable[[float], Look]:
+    return lambda timestamp: Look(np.ones(1, np.float32), smooth=smooth)
