@@ -12,10 +12,10 @@ import pytest
 from livestyle.engines.bound_session import BoundSession, BoundSessions
 from livestyle.engines.contract import Device, FrameBatch, MixVector
 from livestyle.engines.providers import create_session, providers_for
-from livestyle.library import models_folder
+from livestyle.library import load_manifest, models_folder
 
 CONTENT = (models_folder() / "painters.onnx").read_bytes()
-STYLES = 13
+STYLES = len(load_manifest(models_folder() / "painters.onnx").styles)
 SIZES = [(64, 80), (96, 64), (64, 64), (80, 64)]
 Size = tuple[int, int]
 
@@ -31,7 +31,7 @@ def style(number: int) -> MixVector:
 
 
 def open_bound(size_hw: Size, captures: bool = False) -> BoundSession:
-    sizes = dict(zip(("8*h", "8*w"), size_hw, strict=True))
+    sizes = dict(zip(("4*h", "4*w"), size_hw, strict=True))
     session = create_session(CONTENT, providers_for(Device.ONNX_CPU), threads=1, sizes=sizes)
     assert session.get_inputs()[0].shape == [1, *size_hw, 3]  # the network knows its size
     return BoundSession(session, size_hw, STYLES, memory="cpu")

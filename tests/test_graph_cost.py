@@ -108,17 +108,16 @@ def test_a_mean_of_neighbours_is_taken_on_the_way() -> None:
 
 
 def test_painters_costs_what_its_recipe_says() -> None:
-    # Widths 16, 32, 64 at half, quarter and eighth size; five residual blocks; a head of 8 channels.
+    # Widths 16 and 32 at half and quarter size; five residual blocks; a head of 8 channels.
     path = models_folder() / "painters.onnx"
     manifest = load_manifest(path)
     assert 'stem = "space_to_depth"' in manifest.recipe
     assert "head_width = 8" in manifest.recipe
     pixels, rows = 480 * 640, len(manifest.styles)
-    half, quarter, eighth = pixels // 4, pixels // 16, pixels // 64
-    weights = [(16, 3 * 36, half), (32, 16 * 9, quarter), (64, 32 * 9, eighth)]
-    weights += [(64, 64 * 9, eighth)] * 10
-    weights += [(32, 64 * 9, quarter), (16, 32 * 9, half), (8, 16 * 9, half), (3, 8 * 9, pixels)]
-    style = rows * (2 * (16 + 32 + 64 + 10 * 64 + 32 + 16 + 8) + 32)  # gammas, betas, the skip gate
+    half, quarter = pixels // 4, pixels // 16
+    weights = [(16, 3 * 36, half), (32, 16 * 9, quarter), *[(32, 32 * 9, quarter)] * 10]
+    weights += [(16, 32 * 9, half), (8, 16 * 9, half), (3, 8 * 9, pixels)]
+    style = rows * 2 * (16 + 32 + 10 * 32 + 16 + 8)  # gammas and betas
     cost = count_cost(path.read_bytes(), 480, 640, rows)
     assert cost.macs == sum(made * each * places for made, each, places in weights) + style
 
@@ -153,8 +152,8 @@ def test_every_kind_of_network_is_counted_as_torch_counts_it(options: dict[str, 
             module.register_forward_hook(count)
     with torch.no_grad():
         network(torch.rand(1, 3, H, W), torch.eye(3)[:1])
-    # Convs after an upsampling are computed before it, by hand: 3x3, at a quarter, a half, and full size.
-    by_hand = 9 * (64 * 32 / 16 + 32 * 16 / 4 + 8 * 3) * H * W
+    # Convs after an upsampling are computed before it, by hand: 3x3, at a half and full size.
+    by_hand = 9 * (32 * 16 / 4 + 8 * 3) * H * W
     expected = macs + (by_hand if network.is_folded else 0)
     content = _to_onnx(network, tiny_manifest(size_multiple=network.size_multiple))
     assert 0 <= count_cost(content, H, W, 3).macs - expected < 10_000  # the style's matrix products

@@ -22,12 +22,12 @@ from livestyle.engines.contract import Device
 from livestyle.engines.half_precision import halved
 from livestyle.engines.providers import create_session, providers_for
 from livestyle.frame import Image
-from livestyle.library import models_folder
+from livestyle.library import load_manifest, models_folder
 from livestyle.pictures import read_picture
 from livestyle.roofline import wide_model
 
 PAINTERS = (models_folder() / "painters.onnx").read_bytes()
-STYLES = 13
+STYLES = len(load_manifest(models_folder() / "painters.onnx").styles)
 HALF, SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
 
 

@@ -50,6 +50,16 @@ def test_a_spot_that_the_photo_does_not_have_is_a_blob() -> None:
     assert judge.blobs(spotted, photo) == pytest.approx(51 * (30 / 256) ** 0.5, rel=1e-3)
 
 
+def test_what_follows_the_photo_or_is_finer_than_a_place_is_no_blob() -> None:
+    judge = tool("judge")
+    colours = torch.rand(1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    photo = colours.repeat_interleave(64, 2).repeat_interleave(64, 3)  # four parts, each of one colour
+    followed = 0.2 + 0.5 * photo.flip(1) + 0.3 * photo.square()
+    assert judge.blobs(followed, photo) < 0.1
+    strokes = photo + 0.2 * (torch.arange(128) % 8 < 4)
+    assert judge.blobs(strokes, photo) < 0.1
+
+
 def test_the_report_shows_four_pictures_a_style(tmp_path: Path) -> None:
     judge = tool("judge")
     picture = np.zeros((8, 8, 3), np.uint8)

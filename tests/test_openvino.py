@@ -17,7 +17,7 @@ from livestyle.engines.contract import reason_of
 from livestyle.engines.openvino import _KEPT_SIZES
 from livestyle.errors import DeviceError, ModelError
 from livestyle.frame import Image
-from livestyle.library import models_folder
+from livestyle.library import load_manifest, models_folder
 from livestyle.manifest import METADATA_KEY
 from livestyle.pictures import read_picture
 
@@ -49,7 +49,7 @@ def photo() -> Image:
 
 
 def mix_of(*weights: tuple[int, float]) -> npt.NDArray[np.float32]:
-    mix = np.zeros(13, np.float32)
+    mix = np.zeros(len(load_manifest(PAINTERS).styles), np.float32)
     for style, weight in weights:
         mix[style] = weight
     return mix
@@ -66,7 +66,7 @@ def painted() -> Pictures:
         "photo, great_wave at 130 %": (photo(), mix_of((0, -0.3), (2, 1.3))),
         "photo, three styles": (photo(), mix_of((0, 0.2), (5, 0.3), (9, 0.5))),
         "noise, composition_vii": (noise, mix_of((4, 1))),
-        "noise, engraving": (noise, mix_of((12, 1))),
+        "noise, engraving": (noise, mix_of((24, 1))),
     }
     return {
         name: (openvino.run(image[None], mix), runtime.run(image[None], mix))

@@ -119,6 +119,7 @@ def test_a_table_has_a_row_for_every_style_and_its_figures() -> None:
         "public domain",
         "",
         "",
+        "",
         "1.00",
     ]
     assert cells(lines[3])[0:2] + cells(lines[3])[-3:] == ["1", "`negative`", "0.100", "0.300", "1.20"]
@@ -130,7 +131,7 @@ def test_a_table_has_a_row_for_every_style_and_its_figures() -> None:
 @pytest.mark.parametrize("quality", [{}, {"styles": 3}, {"styles": {"negative": 1}, "grid_score": 2}])
 def test_a_model_without_figures_has_a_table_without_them(quality: dict[str, Any]) -> None:
     lines = tool("model_table").markdown(tiny_manifest(quality=quality)).splitlines()
-    assert cells(lines[0]) == ["number", "name", "title", "artist", "year", "licence"]
+    assert cells(lines[0]) == ["number", "name", "title", "artist", "year", "licence", "source"]
     assert len(lines) == 2 + 3
 
 

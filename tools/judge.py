@@ -32,6 +32,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from measures import measuring_parser
 from quality import spread
 from torch import Tensor
@@ -44,7 +45,6 @@ from livestyle.stylizer import Stylizer, open_stylizer
 from livestyle.terminal import progress_bar
 from livestyle.training.dataset import load_style_image, resize_short_side, to_image, to_tensor
 from livestyle.training.features import LossNetwork, slim_vgg19
-from livestyle.training.losses import parted_colours
 from livestyle.training.optimize_loss import GatysLoss
 from livestyle.training.optimize_masks import Part, Region
 from livestyle.training.recipe import parse_recipe
@@ -106,9 +106,25 @@ def gatys_equivalent(loss: GatysLoss, photo: Tensor, painted: Tensor, most: int 
     return most
 
 
+COLOUR_PATCH = 16  # pixels: wider than a stroke, narrower than a face
+ALIKE = 0.025  # a difference of two colours of the photo that counts as little, [0, 1]
+
+
 def blobs(painted: Tensor, photo: Tensor) -> float:
-    """Root mean square of differences between places that are alike in the photo, grey levels."""
-    return 255 * float(parted_colours(painted, photo).sqrt())
+    """Root mean square of differences between places that are alike in the photo, grey levels.
+
+        255 sqrt(sum_ij w_ij |y_i - y_j|² / sum_ij w_ij),   w_ij = exp(-|p_i - p_j|² / 0.025²)
+
+    p, y: photo and picture, means of 16 x 16 pixels, i and j all pairs of them. Shapes: (1, 3, H, W) twice.
+    """
+    p, y = (_pairs_apart(F.avg_pool2d(image, COLOUR_PATCH)[0].flatten(1).T) for image in (photo, painted))
+    alike = torch.exp(-p / ALIKE**2)
+    return 255 * float(((alike * y).sum() / alike.sum()).sqrt())
+
+
+def _pairs_apart(colours: Tensor) -> Tensor:
+    """(N, 3) -> (N, N), squared distances."""
+    return (colours[:, None] - colours[None]).square().sum(2)
 
 
 def judge(options: argparse.Namespace) -> tuple[list[Judged], list[Pictures]]:

@@ -18,7 +18,7 @@ from livestyle.errors import LivestyleError
 from livestyle.library import find_model, list_models, load_manifest
 from livestyle.manifest import Manifest
 
-TEXTS = ("number", "name", "title", "artist", "year", "licence")
+TEXTS = ("number", "name", "title", "artist", "year", "licence", "source")
 # Columns of figures, as the manifest's quality names them, and how many decimals they are shown with.
 FIGURES = {"style_fraction": 3, "content_fraction": 3, "grid_score": 2}
 

@@ -1,4 +1,4 @@
-"""Teaches a trained network one more painting: one more row of gamma, beta and gates, and nothing else."""
+"""Teaches a trained network one more painting: one more row of gamma and beta, and nothing else."""
 
 from __future__ import annotations
 

@@ -6,10 +6,9 @@ Every loss is a fraction of what was there at the start: 0 is perfect, 1 is "not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from livestyle.training.motion import Later, grey
@@ -32,13 +31,17 @@ def gram_matrix(feature_map: Tensor) -> Tensor:
 
 def style_distance(features: Features, target_grams: Mapping[str, Tensor]) -> Tensor:
     """mean_l ‖G_l − G*_l‖² / ‖G*_l‖², one number per image. Shapes: target_grams (B, C, C) -> (B,)."""
-    return statistic_distance({layer: gram_matrix(features[layer]) for layer in target_grams}, target_grams)
+    found = {layer: gram_matrix(features[layer])[:, None] for layer in target_grams}
+    return statistic_distance(found, {layer: target[:, None] for layer, target in target_grams.items()})
 
 
 def statistic_distance(found: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-    """Mean over layers of the squared distance over the target's square, an image each. (B, K, L) -> (B,)."""
+    """Mean over layers and parts of the squared distance over the target's square, one number per image.
+
+    Shapes: each (B, parts, K, L) -> (B,).
+    """
     distances = [
-        (found[layer] - target).square().sum((1, 2)) / target.square().sum((1, 2))
+        ((found[layer] - target).square().sum((2, 3)) / target.square().sum((2, 3))).mean(1)
         for layer, target in targets.items()
     ]
     return torch.stack(distances).mean(0)
@@ -94,88 +97,6 @@ def instability(later: Tensor, moved: Tensor, seen: Later) -> Tensor:
     """
     difference = (later - moved - seen.brighter).abs().mean(1, keepdim=True) * seen.inside
     return difference.sum((1, 2, 3)) / seen.inside.sum((1, 2, 3)).clamp(min=1)
-
-
-def channel_correlation(feature_maps: Iterable[Tensor]) -> Tensor:
-    """Mean squared correlation of two channels over the pixels, over all pairs and maps, an image each.
-
-        rho_ij = mean over pixels of z_i z_j,   z = (F - mu) / sigma
-
-    0: every channel says something of its own. Near 1: all say the same, to which instance norms slide: then
-    the colours of the photo are lost, or all but two regions of it. Bardes et al. 2022 (arXiv:2105.04906)
-    punish covariances over a batch alike. Shapes: each (B, C, H, W) -> (B,).
-    """
-    means = []
-    for maps in feature_maps:
-        f = maps.float().flatten(2)  # (B, C, HW)
-        f = f - f.mean(2, keepdim=True)
-        z = f / (f.square().mean(2, keepdim=True) + 1e-4).sqrt()
-        rho = z @ z.transpose(1, 2) / f.shape[2]  # (B, C, C)
-        squares = rho.square().sum((1, 2)) - rho.diagonal(dim1=1, dim2=2).square().sum(1)
-        means.append(squares / max(1, f.shape[1] * (f.shape[1] - 1)))
-    return torch.stack(means).mean(0)
-
-
-COLOUR_PATCH = 16  # pixels: wider than a stroke, narrower than a face
-
-
-def patch_colours(image: Tensor) -> Tensor:
-    """Mean colours of 16 x 16 pixels, a row per patch. Shapes: (B, 3, H, W) -> (B, N, 3)."""
-    return F.avg_pool2d(image, COLOUR_PATCH).flatten(2).transpose(1, 2)
-
-
-ALIKE = 0.025  # a difference of two colours of the photo that counts as little, [0, 1]
-
-
-def parted_colours(image: Tensor, photo: Tensor) -> Tensor:
-    """Mean squared difference of a picture's colours at places that are alike in the photo, an image each.
-
-        sum_ij w_ij |y_i - y_j|² / sum_ij w_ij,   w_ij = exp(-|p_i - p_j|² / 0.025²)
-
-    p, y: photo and picture, means of 16 x 16 pixels, i and j all pairs of them. What the photo shows alike is
-    painted alike, wherever it lies and however softly one colour becomes another; what it shows apart may be
-    of any colours. Shapes: (B, 3, H, W) twice -> (B,).
-    """
-    p, y = patch_colours(photo), patch_colours(image)
-    alike = torch.exp(-_pairs_apart(p) / ALIKE**2)
-    return (alike * _pairs_apart(y)).sum((1, 2)) / alike.sum((1, 2))
-
-
-def _pairs_apart(colours: Tensor) -> Tensor:
-    """(B, N, 3) -> (B, N, N), squared distances."""
-    return (colours[:, :, None] - colours[:, None]).square().sum(3)
-
-
-OWN_DETAIL = 4.0  # times the photo's: twice its contrast
-_FINE = 1.2  # pixels: standard deviation of the blur that leaves nothing finer than about five pixels
-
-
-def fine_hatching(image: Tensor, photo: Tensor) -> Tensor:
-    """Mean squared detail finer than about five pixels that the photo lacks there, one number per image.
-
-        mean over pixels of max(0, E(y) - 4 E(p)),   E(x): mean over 9 x 9 pixels of (x - blur(x))²
-
-    A network has nothing to paint with where the photo gives it little but copies of its own pixels, which
-    make a regular hatching of a few pixels, on a cheek as on a wall; brush strokes are wider.
-    Shapes: (B, 3, H, W) twice -> (B,).
-    """
-    return F.relu(_fine_energy(image) - OWN_DETAIL * _fine_energy(photo)).mean((1, 2, 3))
-
-
-def _fine_energy(image: Tensor) -> Tensor:
-    """Mean square of fine detail around every second pixel. Shapes: (B, 3, H, W) -> (B, 1, H / 2, W / 2)."""
-    square = fine_detail(image).square().mean(1, keepdim=True)
-    return F.avg_pool2d(square, 9, stride=2, padding=4, count_include_pad=False)
-
-
-def fine_detail(image: Tensor) -> Tensor:
-    """What is finer than about five pixels: the picture less its blur. Shapes: (B, 3, H, W) -> the same."""
-    x = torch.arange(-3.0, 4.0, device=image.device)
-    row = torch.exp(-(x.square()) / (2 * _FINE**2))
-    row = (row / row.sum()).expand(3, 1, 1, 7)
-    blurred = F.conv2d(F.pad(image, (3, 3, 0, 0), mode="replicate"), row, groups=3)
-    blurred = F.conv2d(F.pad(blurred, (0, 0, 3, 3), mode="replicate"), row.transpose(2, 3), groups=3)
-    return image - blurred
 
 
 # Periods in pixels at which upsampling by 2, 4 and 8 repeats itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -11,10 +12,9 @@ from torch import Tensor, nn
 Stem = Literal["plain", "space_to_depth"]
 Upsampling = Literal["smooth", "bilinear", "nearest", "pixel_shuffle"]
 
-# Of a norm's output, in standard deviations: near the picture, and at an eighth of it. There, 3 is too much:
-# far from any edge, residual blocks agree on raising a spot in all channels, norm by norm (0.4, 1.1, 1.7, 2.9
-# away from what is around it), and an oval of a foreign colour lies on a forehead or a wall.
-LARGEST_Z, LARGEST_DEEP_Z = 3.0, 1.5
+# Of a norm's output, in standard deviations, outside the residual blocks and inside. More of it, summed block
+# after block, lets them raise one spot in all channels: an oval of a foreign colour on a forehead or a wall.
+LARGEST_Z, LARGEST_RESIDUAL_Z = 3.0, 2.0
 # Photos vary some five times as much in brightness as in colour: without this, filters begin with brightness
 # alone, instance normalization fills all channels with it, and the colours of the photo are never learned.
 COLOUR_GAIN = 5.0
@@ -88,9 +88,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, n_styles: int) -> None:
         super().__init__()
-        self.block = ConvBlock(channels, channels, n_styles, largest_z=LARGEST_DEEP_Z)
+        self.block = ConvBlock(channels, channels, n_styles, largest_z=LARGEST_RESIDUAL_Z)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
-        self.norm = ConditionalInstanceNorm(channels, n_styles, LARGEST_DEEP_Z)
+        self.norm = ConditionalInstanceNorm(channels, n_styles, LARGEST_RESIDUAL_Z)
 
     def forward(self, x: Tensor, style_mix: Tensor) -> Tensor:
         change: Tensor = self.norm(self.conv(self.block(x, style_mix)), style_mix)
@@ -172,19 +172,18 @@ class TransformNet(nn.Module):
 
         plain stem, widths (32, 64, 128):
             c9s1-32, d64, d128, R128 x 5, u64, u32, c9s1-3                    Johnson et al. 2016
-        space_to_depth stem, widths (16, 32, 64), head_width 8:
-            c6s2-16, d32, d64, R64 x 5, u32 + skip, u16, c3s1-8, u, c3s1-3
+        space_to_depth stem, widths (16, 32), head_width 8:
+            c6s2-16, d32, R32 x 5, u16, c3s1-8, u, c3s1-3
 
     A space-to-depth stem folds 2x2 pixels into channels before a 3x3 conv; that is one 6x6 conv of stride 2,
     and is written so, since engines run it faster. The 9x9 convs at full resolution are where the plain
-    stem spends its time.
+    stem spends its time. With the widths above the residual blocks work at a quarter of the picture's size,
+    as Johnson's do, where a brush stroke is some pixels wide: at an eighth a network cannot draw one, and
+    repeats a tile of its upsampling instead, or tints the photo (models/README.md shows what was tried).
 
     Row 0 is "original": alone, it gives the picture back. Its share of the mix joins the photo to the output,
     since instance normalization forgets the brightness and contrast of what it is shown; no style gets the
-    photo's colours that way. Instead each style has a skip gate, one number a channel: how much of the
-    features from before the last halving it lets past the residual blocks. Without it faces blur; one level
-    higher, at the stem, the network stops painting and tints the photo (models/README.md shows what was
-    tried).
+    photo's colours that way.
 
     Shapes: image (B, 3, H, W) float RGB [0, 1], H and W multiples of `size_multiple`;
     style_mix (B, n_styles) -> (B, 3, H, W), about [0, 1] but not clipped.
@@ -194,73 +193,59 @@ class TransformNet(nn.Module):
         self,
         n_styles: int,
         *,
-        widths: tuple[int, int, int] = (16, 32, 64),
+        widths: tuple[int, ...] = (16, 32),
         head_width: int = 8,
         n_residual: int = 5,
         stem: Stem = "space_to_depth",
         upsampling: Upsampling = "smooth",
     ) -> None:
         super().__init__()
-        a, b, c = widths
         self.n_styles = n_styles
         folded = stem == "space_to_depth"
-        self.size_multiple = 8 if folded else 4
-        first = ConvBlock(3, a, n_styles, size=6, stride=2) if folded else ConvBlock(3, a, n_styles, size=9)
-        second = ConvBlock(a, b, n_styles, stride=2)
-        deep = ConvBlock(b, c, n_styles, stride=2, largest_z=LARGEST_DEEP_Z)
-        self.contract = nn.ModuleList([first, second, deep])
-        self.residual = nn.ModuleList(ResidualBlock(c, n_styles) for _ in range(n_residual))
-        self.expand = nn.ModuleList([ConvBlock(c, b, n_styles), ConvBlock(b, a, n_styles)])
+        halvings = len(widths) - 1
+        self.size_multiple = 2 ** (halvings + folded)
+        first, deepest = widths[0], widths[-1]
+        stem_block = ConvBlock(3, first, n_styles, **({"size": 6, "stride": 2} if folded else {"size": 9}))
+        steps = list(pairwise(widths))
+        self.contract = nn.ModuleList([stem_block, *(ConvBlock(a, b, n_styles, stride=2) for a, b in steps)])
+        self.residual = nn.ModuleList(ResidualBlock(deepest, n_styles) for _ in range(n_residual))
+        self.expand = nn.ModuleList(ConvBlock(b, a, n_styles) for a, b in reversed(steps))
         self.upsampling = upsampling
         self.is_folded = upsampling in ("bilinear", "smooth")
-        kinds = [] if self.is_folded else [Upsample(c, upsampling), Upsample(b, upsampling)]
+        kinds = [] if self.is_folded else [Upsample(b, upsampling) for _, b in reversed(steps)]
         self.upsamples = nn.ModuleList(kinds)
-        self.skip_gate = nn.Parameter(torch.zeros(n_styles, b))
         self.head: nn.Module | None = None
         if folded:
-            self.head = ConvBlock(a, head_width, n_styles)
+            self.head = ConvBlock(first, head_width, n_styles)
             if not self.is_folded:
                 self.upsamples.append(Upsample(head_width, upsampling))
         self.last = nn.Conv2d(
-            head_width if folded else a,
+            head_width if folded else first,
             3,
             3 if folded else 9,
             padding=1 if folded else 4,
             padding_mode="reflect",
         )
         with torch.no_grad():
-            filters = first.conv.weight
+            filters = stem_block.conv.weight
             filters.copy_(torch.einsum("ocyx,cd->odyx", filters, _colour_gain()))
             # A calm grey to begin with: nothing out of range, nothing to unlearn.
             self.last.weight.mul_(0.1)
             self.last.bias.fill_(0.5)  # type: ignore[union-attr]
 
     def forward(self, image: Tensor, style_mix: Tensor) -> Tensor:
-        return self.trace(image, style_mix)[0]
-
-    def trace(self, image: Tensor, style_mix: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The stylized image, and the feature maps on the way, of half the size and smaller."""
-        x = self.contract[0](image, style_mix)
-        maps = [x]
-        detail = x = self.contract[1](x, style_mix)
-        maps.append(x)
-        x = self.contract[2](x, style_mix)
-        maps.append(x)
-        for block in self.residual:
+        x = image
+        for block in (*self.contract, *self.residual):
             x = block(x, style_mix)
-            maps.append(x)
-        x = self._expanded(0, x, style_mix)
-        x = x + (style_mix @ self.skip_gate)[:, :, None, None] * detail
-        maps.append(x)
-        x = self._expanded(1, x, style_mix)
-        maps.append(x)
+        for number in range(len(self.expand)):
+            x = self._expanded(number, x, style_mix)
         if self.head is not None:
             x = self.head(x, style_mix)
             if self.is_folded:
                 assert self.last.bias is not None
-                return _beside(image, upsampled_conv(x, self.last.weight, self.last.bias), style_mix), maps
-            x = self.upsamples[2](x)
-        return _beside(image, self.last(x), style_mix), maps
+                return _beside(image, upsampled_conv(x, self.last.weight, self.last.bias), style_mix)
+            x = self.upsamples[-1](x)
+        return _beside(image, self.last(x), style_mix)
 
     def _expanded(self, number: int, x: Tensor, style_mix: Tensor) -> Tensor:
         """Twice the size, and the block after it."""

@@ -10,14 +10,11 @@ from torch import Tensor
 
 from livestyle.training.features import LossNetwork
 from livestyle.training.losses import (
-    channel_correlation,
     chroma_distance,
     content_distance,
-    fine_hatching,
     grid_excess,
     instability,
     out_of_range,
-    parted_colours,
     total_variation,
 )
 from livestyle.training.motion import Later, grey, moment_later, warp
@@ -31,15 +28,13 @@ from livestyle.training.style_losses import (
     style_distances,
 )
 
-# Keeps colours from being clipped: of waves that are no grid, clipping makes one (one pixel in twenty was
-# enough for a grid score of 12, where the picture before it had none). As much from the beginning drowns all
-# else in the first hundred steps, and the network forgets the photo for good.
-RANGE_WEIGHT, FIRST_RANGE_WEIGHT = 12_000.0, 300.0
-STRICT_FROM, STRICT_FULL = 0.1, 0.3  # shares of the steps
+# Keeps colours from being clipped. Forty times as much drowns all else in the first hundred steps, and the
+# network forgets the photo for good.
+RANGE_WEIGHT = 300.0
 # Shares of the steps. The style's weight grows until then; what lost the photo never finds it again.
 STYLE_FULL = 0.1
 # What cannot paint yet would hold still by painting nothing.
-STABLE_FROM, STABLE_FULL = 0.25, 0.5
+STABLE_FROM, STABLE_FULL = 0.6, 0.7
 
 
 @dataclass(frozen=True)
@@ -95,16 +90,17 @@ class Objective:
         mix = shown.mix(len(recipe.styles) + 1).to(device)
         own = self._own_colours(shown).to(device)
         layers = {recipe.content_layer, *recipe.style_layers, *paintings.patches}
+        # Another one each step, so that nothing hides between its pixels.
+        lattice = (state.step % 2, state.step // 2 % 2)
         blended = bool(((shown.strength < 1) & (shown.others == 0)).any())
 
         with precision(device):
             with torch.no_grad():
                 wanted = layers if blended else {recipe.content_layer}
-                photo_features = self.loss_network(_without_colours(photo, own), wanted)
-            stylized, feature_maps = state.network.trace(photo, mix)
-            stylized = stylized.float()
+                photo_features = self.loss_network(_without_colours(photo, own), wanted, lattice)
+            stylized = state.network(photo, mix).float()
             seen = clipped(stylized)
-            features = self.loss_network(_without_colours(seen, own), layers)
+            features = self.loss_network(_without_colours(seen, own), layers, lattice)
             stability_weight = recipe.stability_weight * ramp(progress, STABLE_FROM, STABLE_FULL)
             if stability_weight:
                 dice = torch.Generator().manual_seed(recipe.seed * 15485863 + state.step)
@@ -124,13 +120,8 @@ class Objective:
             + recipe.content_weight * content
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
-            + recipe.hatching_weight * fine_hatching(seen, photo) / paintings.fine_range[labels].to(device)
-            + recipe.colour_weight * parted_colours(seen, photo) / paintings.colour_range[labels].to(device)
+            + RANGE_WEIGHT * out_of_range(stylized)
         )
-        strict = ramp(progress, STRICT_FROM, STRICT_FULL)
-        range_weight = FIRST_RANGE_WEIGHT + strict * (RANGE_WEIGHT - FIRST_RANGE_WEIGHT)
-        total = total + range_weight * out_of_range(stylized)
-        total = total + recipe.correlation_weight * channel_correlation(feature_maps)
         if paintings.patches:
             weight = recipe.patch_weight * ramp(progress, 0.0, STYLE_FULL)
             total = total + weight * weights * self._patches(state, features, shown)
@@ -159,8 +150,8 @@ class Objective:
             target = statistic_of_kept(kind, kept[shown.labels], seed)
             other = statistic_of_kept(kind, kept[shown.others], seed)
             own = statistic(kind, photo_features[layer], seed) if photo_features else target
-            start = torch.where(alone[:, None, None], own, other)
-            targets[layer] = start + strength[:, None, None] * (target - start)
+            start = torch.where(alone[:, None, None, None], own, other)
+            targets[layer] = start + strength[:, None, None, None] * (target - start)
         baseline = self.paintings.style_baseline
         first, second = baseline[shown.labels.to(device)], baseline[shown.others.to(device)]
         from_photo = second + strength * (first - second)

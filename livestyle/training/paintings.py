@@ -10,7 +10,7 @@ from torch import Tensor
 
 from livestyle.training.dataset import ContentImages, load_style_image, to_tensor
 from livestyle.training.features import LossNetwork
-from livestyle.training.losses import content_distance, fine_detail, patch_colours
+from livestyle.training.losses import content_distance
 from livestyle.training.motion import grey
 from livestyle.training.recipe import Recipe, StyleRecipe
 from livestyle.training.style_losses import (
@@ -26,19 +26,18 @@ from livestyle.training.style_losses import (
 )
 
 BASELINE_BATCHES = 8
-LEAST_COLOUR_RANGE = 1e-3  # of a painting of one colour
 
 
 @dataclass(frozen=True)
 class Paintings:
     """A recipe's paintings as its losses see them. Row 0 of every tensor is "original", which has none.
 
-    kept: {layer: (1 + n, M, N)}, of the style loss.
+    kept: {layer: (1 + n, parts, M, N)}, of the style loss.
     patches: {layer: (1 + n, 512, D)}, {} without patch_weight.
     palettes: (1 + n, 16, 128).
     style_baseline, patch_baseline: distances of plain photos, (1 + n,).
     content_baseline: the distance of random pairs of photos, ().
-    colour_range, fine_range, weight, own_colours (0 or 1): (1 + n,), on the CPU.
+    weight, own_colours (0 or 1): (1 + n,), on the CPU.
     """
 
     kept: Mapping[str, Tensor]
@@ -47,8 +46,6 @@ class Paintings:
     style_baseline: Tensor
     patch_baseline: Tensor
     content_baseline: Tensor
-    colour_range: Tensor
-    fine_range: Tensor
     weight: Tensor
     own_colours: Tensor
 
@@ -68,8 +65,6 @@ class Paintings:
             style_baseline=style,
             patch_baseline=measure_patch_baseline(recipe, loss_network, photos, patches, device),
             content_baseline=content,
-            colour_range=torch.tensor([1.0, *(colour_range_of(recipe, style) for style in styles)]),
-            fine_range=torch.tensor([1.0, *(fine_range_of(recipe, style) for style in styles)]),
             weight=torch.tensor([1.0, *(style.weight for style in styles)]),
             own_colours=torch.tensor([0.0, *(float(style.own_colours) for style in styles)]),
         )
@@ -87,7 +82,7 @@ def painting_of(recipe: Recipe, style: StyleRecipe) -> Tensor:
 
 
 def style_grams(recipe: Recipe, loss_network: LossNetwork, device: torch.device) -> dict[str, Tensor]:
-    """What the recipe's style_loss keeps of each painting, for Gram matrices these: {layer: (1 + n, C, C)}.
+    """What the recipe's style_loss keeps of each painting: {layer: (1 + n, parts, M, N)}.
 
     Row 0 (original) is zero and never used.
     """
@@ -115,17 +110,6 @@ def painting_patches(recipe: Recipe, loss_network: LossNetwork, device: torch.de
             for layer, maps in features.items():
                 rows[layer].append(patches_of(maps, PAINTING_PATCHES, recipe.seed)[0])
     return _with_row_0(rows)
-
-
-def colour_range_of(recipe: Recipe, style: StyleRecipe) -> float:
-    """Variance of the painting's patch colours: what is a blot in red chalk is a stroke in Matisse."""
-    painting = painting_of(recipe, style)
-    return float(patch_colours(painting).var(1, correction=0).mean()) + LEAST_COLOUR_RANGE
-
-
-def fine_range_of(recipe: Recipe, style: StyleRecipe) -> float:
-    """Mean square of the painting's own detail finer than about five pixels: an engraving is made of it."""
-    return float(fine_detail(painting_of(recipe, style)).square().mean()) + LEAST_COLOUR_RANGE
 
 
 def measure_baselines(

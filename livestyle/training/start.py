@@ -68,8 +68,10 @@ def read_weights(path: Path) -> tuple[Mapping[str, Tensor], list[str]]:
     return weights | _unfolded(graph, tensors, weights), names
 
 
-# Of TransformNet, in the order in which it paints; what `upsampled_conv` may have folded.
-_FOLDED = ("expand.0.conv", "expand.1.conv", "last")
+def _folded(found: Mapping[str, Tensor]) -> list[str]:
+    """Of TransformNet, in the order in which it paints: what `upsampled_conv` may have folded."""
+    steps = sum(name.startswith("expand.") and name.endswith(".gamma") for name in found)
+    return [*(f"expand.{step}.conv" for step in range(steps)), "last"]
 
 
 def _unfolded(
@@ -82,9 +84,8 @@ def _unfolded(
     """
     shuffled = [node.input[0] for node in graph.node if node.op_type == "DepthToSpace"]
     convs = [node for node in graph.node if node.op_type == "Conv" and node.output[0] in shuffled]
-    missing = [name for name in _FOLDED if f"{name}.weight" not in found]
+    missing = [name for name in _folded(found) if f"{name}.weight" not in found]
     unfolded = {}
-    # The last ones: models before version 5 of `painters` have only their last conv folded.
     for name, conv in zip(reversed(missing), reversed(convs), strict=False):
         weight, *bias = (tensors.get(value) for value in conv.input[1:])
         if weight is None or weight.shape[0] % 4 or weight.shape[2:] != (3, 3):
@@ -107,4 +108,4 @@ def _without_upsampling(folded: Tensor) -> Tensor:
 
 def is_style_row(name: str) -> bool:
     """Whether a parameter of the network has a row per style; the others are shared."""
-    return name.rsplit(".", 1)[-1] in {"gamma", "beta", "skip_gate"}
+    return name.rsplit(".", 1)[-1] in {"gamma", "beta"}

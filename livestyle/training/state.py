@@ -151,10 +151,9 @@ def _own_recipe(text: str, path: Path) -> Recipe:
 
 def build_network(recipe: Recipe) -> TransformNet:
     """The network that a recipe describes, untrained: one row for "original" and one a painting."""
-    a, b, c = recipe.widths
     return TransformNet(
         len(recipe.styles) + 1,
-        widths=(a, b, c),
+        widths=recipe.widths,
         n_residual=recipe.n_residual,
         stem=recipe.stem,
         upsampling=recipe.upsampling,

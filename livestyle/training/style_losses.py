@@ -16,7 +16,7 @@ from torch import Tensor
 
 from livestyle.training.losses import gram_matrix, statistic_distance
 
-StyleLoss = Literal["gram", "mean_std", "sliced_wasserstein"]
+StyleLoss = Literal["gram_covariance", "gram", "mean_std", "sliced_wasserstein"]
 
 SLICED_PIXELS, DIRECTIONS, QUANTILES = 2048, 64, 128
 PATCH_LAYERS = ("relu3_1", "relu4_1")
@@ -26,36 +26,46 @@ PATCHES, PAINTING_PATCHES = 256, 512
 
 
 def kept_of(kind: StyleLoss, maps: Tensor, seed: int) -> Tensor:
-    """What a training keeps of a painting's maps. Shapes: (B, C, H, W) -> (B, M, N).
+    """What a training keeps of a painting's maps. Shapes: (B, C, H, W) -> (B, parts, M, N).
 
     The statistic; for sliced_wasserstein, whose directions are drawn anew in each step, pixels at random.
     """
     if kind == "sliced_wasserstein":
         flat = maps.float().flatten(2)
-        return flat[:, :, _places(flat.shape[2], SLICED_PIXELS, _dice(seed)).to(flat.device)]
+        return flat[:, None, :, _places(flat.shape[2], SLICED_PIXELS, _dice(seed)).to(flat.device)]
     return statistic(kind, maps, seed)
 
 
 def statistic_of_kept(kind: StyleLoss, kept: Tensor, seed: int) -> Tensor:
-    """The statistic of what `kept_of` kept, for a step with this seed. Shapes: (B, M, N) -> (B, K, L)."""
-    return statistic(kind, kept[..., None], seed) if kind == "sliced_wasserstein" else kept
+    """The statistic of what `kept_of` kept, for a step with this seed. (B, P, M, N) -> (B, P, K, L)."""
+    return statistic(kind, kept[:, 0, :, :, None], seed) if kind == "sliced_wasserstein" else kept
 
 
 def statistic(kind: StyleLoss, maps: Tensor, seed: int) -> Tensor:
-    """A picture's style at one layer. Shapes: (B, C, H, W) -> (B, K, L), float32.
+    """A picture's style at one layer. Shapes: (B, C, H, W) -> (B, parts, K, L), float32.
 
     seed: of what sliced_wasserstein draws, its directions and pixels.
     """
     if kind == "mean_std":
-        return mean_std(maps)
+        return mean_std(maps)[:, None]
     if kind == "sliced_wasserstein":
         dice = _dice(seed)
         directions = torch.randn(maps.shape[1], DIRECTIONS, generator=dice).to(maps.device)
         flat = maps.float().flatten(2)  # (B, C, HW)
         if flat.shape[2] > SLICED_PIXELS:
             flat = flat[:, :, _places(flat.shape[2], SLICED_PIXELS, dice).to(flat.device)]
-        return quantiles(flat, F.normalize(directions, dim=0))
-    return gram_matrix(maps)
+        return quantiles(flat, F.normalize(directions, dim=0))[:, None]
+    gram = gram_matrix(maps)
+    return gram[:, None] if kind == "gram" else torch.stack([gram, covariance(gram, maps)], dim=1)
+
+
+def covariance(gram: Tensor, maps: Tensor) -> Tensor:
+    """The Gram matrix of maps less their means: strokes, without the mean colour that fills a Gram matrix.
+
+    Shapes: gram (B, C, C) of the maps, (B, C, H, W) -> (B, C, C), float32.
+    """
+    mean = maps.float().mean((2, 3))
+    return gram - mean[:, :, None] * mean[:, None]
 
 
 def mean_std(maps: Tensor) -> Tensor:
@@ -104,7 +114,10 @@ def palette_distance(found: Tensor, wanted: Tensor) -> Tensor:
 def style_distances(
     kind: StyleLoss, features: Mapping[str, Tensor], targets: Mapping[str, Tensor], seed: int
 ) -> Tensor:
-    """mean_l ‖S_l − S*_l‖² / ‖S*_l‖² of any kind of statistic S, one number per image. targets (B, K, L)."""
+    """mean_l ‖S_l − S*_l‖² / ‖S*_l‖² of any kind of statistic S, one number per image.
+
+    The mean is over its parts too. Shapes: targets (B, parts, K, L) -> (B,).
+    """
     return statistic_distance({layer: statistic(kind, features[layer], seed) for layer in targets}, targets)
 
 

@@ -51,7 +51,7 @@ def gradients(state: TrainState) -> torch.Tensor:
 def test_two_processes_take_the_steps_that_one_takes(tmp_path: Path) -> None:
     """From one checkpoint on: Adam makes whole steps of roundings, so that long runs part in any case."""
     # Small weights, so that gradients are too small to be clipped, which would hide their scale.
-    losses = ("style", "content", "patch", "grid", "colour", "correlation", "stability")
+    losses = ("style", "content", "patch", "grid", "palette", "stability")
     changes: dict[str, Any] = {"strength_share": 0.4, "style_target": 0.5, "seed": 3}
     changes |= {f"{loss}_weight": 0.02 for loss in losses}
     recipe = tiny_recipe(tmp_path, batch=4, steps=26, n_residual=0, **changes)

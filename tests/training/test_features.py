@@ -193,3 +193,13 @@ def test_a_hostile_weights_file_is_not_executed(tmp_path: Path) -> None:
     assert not proof.exists()
     torch.load(path, weights_only=False)
     assert proof.exists()  # the file is as hostile as it looks
+
+
+def test_a_lattice_is_every_second_pixel_of_the_large_maps_alone(tmp_path: Path) -> None:
+    network = slim_vgg19(write_weights(tmp_path / "slim.pt"))
+    image = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    layers = ["relu1_1", "relu2_1", "relu3_1"]
+    whole, thin = network(image, layers), network(image, layers, (1, 0))
+    for layer in layers[:2]:
+        torch.testing.assert_close(thin[layer], whole[layer][:, :, 1::2, ::2])
+    assert torch.equal(thin["relu3_1"], whole["relu3_1"])

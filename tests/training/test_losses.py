@@ -9,14 +9,11 @@ from tiny_runs import noise_picture
 from torch import Tensor
 
 from livestyle.training.losses import (
-    channel_correlation,
     chroma_distance,
     content_distance,
-    fine_hatching,
     gram_matrix,
     grid_excess,
     out_of_range,
-    parted_colours,
     style_distance,
     total_variation,
 )
@@ -145,46 +142,6 @@ def test_a_flat_picture_has_no_grid_and_a_finite_gradient() -> None:
     assert torch.isfinite(image.grad).all()
 
 
-def test_colours_that_follow_the_photos_are_not_parted() -> None:
-    colours = torch.rand(1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    photo = colours.repeat_interleave(64, 2).repeat_interleave(64, 3)  # four parts, each of one colour
-    followed = 0.2 + 0.5 * photo.flip(1) + 0.3 * photo.square()
-    assert parted_colours(followed, photo).item() < 1e-6
-
-
-def test_what_the_photo_shows_alike_is_to_be_painted_alike() -> None:
-    photo = torch.full((1, 3, 64, 64), 0.5)
-    patched = photo.clone()
-    patched[..., :16, :16] += 0.2  # one place of 16, soft or hard
-    # Of 16² pairs, 2 · 15 are apart, by 0.2 in each of three channels.
-    assert parted_colours(patched, photo).item() == pytest.approx(30 / 256 * 3 * 0.2**2, rel=1e-4)
-    assert parted_colours(patched, patched).item() < 1e-6  # the photo itself shows it apart
-    assert parted_colours(photo, patched).item() == 0
-    far = photo.clone()
-    far[..., 48:, 48:] += 0.2  # it does not matter where
-    assert parted_colours(far, photo).item() == pytest.approx(parted_colours(patched, photo).item())
-
-
-def test_strokes_finer_than_a_place_are_not_parted() -> None:
-    photo = torch.full((1, 3, 128, 128), 0.5)
-    strokes = photo + 0.2 * (torch.arange(128) % 8 < 4)
-    assert parted_colours(strokes, photo).item() < 1e-6
-
-
-def test_channels_that_say_the_same_are_correlated_whatever_their_scale_and_sign() -> None:
-    rows = torch.tensor([1.0, -1.0]).reshape(1, 2, 1).expand(1, 2, 2)
-    columns = rows.transpose(1, 2)
-    apart = torch.cat([rows, columns, rows * columns])[None]  # three patterns of signs, all orthogonal
-    together = torch.cat([rows, -5 * rows + 7, columns])[None]  # one pair of three says the same
-    found = channel_correlation([torch.cat([apart, together]), torch.cat([apart, together])])
-    torch.testing.assert_close(found, torch.tensor([0.0, 1 / 3]), atol=1e-3, rtol=0)
-
-
-def test_flat_channels_and_single_ones_are_correlated_with_nothing() -> None:
-    assert float(channel_correlation([torch.ones(1, 4, 3, 3)])) == 0
-    assert float(channel_correlation([torch.rand(1, 1, 3, 3)])) == pytest.approx(0)
-
-
 def test_chroma_distance_sees_colours_and_no_brightness() -> None:
     photo = torch.full((1, 3, 4, 4), 0.5)
     assert chroma_distance(photo + 0.3, photo).item() == pytest.approx(0, abs=1e-10)
@@ -192,33 +149,3 @@ def test_chroma_distance_sees_colours_and_no_brightness() -> None:
     redder = photo + torch.tensor([0.1, 0.0, 0.0])[:, None, None]
     expected = (0.0701**2 + 2 * 0.0299**2) / 3 / 0.009
     assert chroma_distance(redder, photo).item() == pytest.approx(expected, rel=1e-4)
-
-
-def stripes(period: float, contrast: float = 0.2) -> Tensor:
-    """A picture of vertical cosine stripes about mid-grey, (1, 3, 96, 96)."""
-    wave = 0.5 + contrast * torch.cos(2 * math.pi * torch.arange(96) / period)
-    return wave.expand(1, 3, 96, 96).clone()
-
-
-def test_stripes_of_a_few_pixels_are_hatching_and_wide_ones_are_strokes() -> None:
-    flat = torch.full((1, 3, 96, 96), 0.5)
-    # A blur of 1.2 pixels leaves exp(-2 (pi 1.2 / period)²) of a wave: 0.169 of 4 pixels, 0.821 of 12.
-    for period, left in ((4, 0.169), (12, 0.821)):
-        expected = (0.2 * (1 - left)) ** 2 / 2
-        assert float(fine_hatching(stripes(period), flat)) == pytest.approx(expected, rel=0.1)
-    assert fine_hatching(flat, flat) == 0
-
-
-def test_twice_the_contrast_of_the_photo_is_no_hatching() -> None:
-    detailed = stripes(4, contrast=0.1)
-    assert float(fine_hatching(stripes(4, contrast=0.2), detailed)) < 1e-6
-    # Four times as much is: 4² - 4 of 4² parts.
-    wide = float(fine_hatching(stripes(4, contrast=0.4), torch.full_like(detailed, 0.5)))
-    assert float(fine_hatching(stripes(4, contrast=0.4), detailed)) == pytest.approx(wide * 12 / 16, rel=0.02)
-
-
-def test_hatching_beside_detail_of_the_photo_still_counts() -> None:
-    half = stripes(4, contrast=0.2)
-    half[..., 48:] = 0.5
-    everywhere = float(fine_hatching(stripes(4), torch.full_like(half, 0.5)))
-    assert float(fine_hatching(stripes(4), half)) == pytest.approx(everywhere / 2, rel=0.2)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from livestyle.training.dataset import to_image, to_tensor
 from livestyle.training.network import (
-    LARGEST_DEEP_Z,
+    LARGEST_RESIDUAL_Z,
     LARGEST_Z,
     ConditionalInstanceNorm,
     ConvBlock,
@@ -151,15 +151,6 @@ def test_every_norm_is_conditional(stem: Stem, upsampling: Upsampling) -> None:
             norm.gamma[1], norm.beta[1] = kept
 
 
-def test_the_skip_gate_of_a_style_is_its_own() -> None:
-    network, image = tiny_network(), torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        before = [network(image, one_hot(row)) for row in range(3)]
-        network.skip_gate[2] += 1
-        after = [network(image, one_hot(row)) for row in range(3)]
-    assert [torch.equal(a, b) for a, b in zip(after, before, strict=True)] == [True, True, False]
-
-
 def test_pixel_shuffle_starts_as_nearest_upsampling() -> None:
     shuffle, nearest = Upsample(5, "pixel_shuffle"), Upsample(5, "nearest")
     x = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
@@ -203,13 +194,13 @@ def test_strength_above_1_takes_no_negative_of_the_photo() -> None:
     assert torch.equal(network(photo, torch.tensor([[-0.5, 1.5, 0.0]])), torch.full_like(photo, 0.5))
 
 
-def test_norms_are_clipped_closer_where_the_picture_is_smallest() -> None:
+def test_norms_are_clipped_closer_in_the_residual_blocks() -> None:
     network = tiny_network()
     limits = {
         name: m.largest_z for name, m in network.named_modules() if isinstance(m, ConditionalInstanceNorm)
     }
-    deep = {name for name in limits if name.startswith(("contract.2", "residual"))}
-    assert {limits[name] for name in deep} == {LARGEST_DEEP_Z}
+    deep = {name for name in limits if name.startswith("residual")}
+    assert {limits[name] for name in deep} == {LARGEST_RESIDUAL_Z}
     assert {limits[name] for name in limits.keys() - deep} == {LARGEST_Z}
 
 
@@ -233,9 +224,8 @@ def test_the_space_to_depth_stem_is_one_conv_of_stride_two_on_pixel_unshuffled_i
     torch.testing.assert_close(stem(image), torch.nn.functional.conv2d(folded, kernel), rtol=1e-4, atol=1e-5)
 
 
-def test_style_rows_start_equal_and_let_no_detail_past() -> None:
+def test_style_rows_start_equal() -> None:
     network = TransformNet(3, widths=(4, 6, 8), head_width=4)
-    assert network.skip_gate.abs().sum() == 0
     for name, parameter in network.named_parameters():
         if name.endswith("gamma"):
             assert torch.equal(parameter, torch.ones_like(parameter))

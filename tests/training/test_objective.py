@@ -45,7 +45,7 @@ def test_a_weight_grows_along_a_ramp(progress: float, share: float) -> None:
 def test_the_original_has_a_row_in_front_of_the_paintings(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path)
     grams = style_grams(recipe, slim_vgg19(write_weights(tmp_path / "w.pt")), CPU)
-    assert [gram.shape for gram in grams.values()] == [(4, c, c) for c in HEAD_CHANNELS[:4]]
+    assert [gram.shape for gram in grams.values()] == [(4, 2, c, c) for c in HEAD_CHANNELS[:4]]
     for gram in grams.values():
         assert torch.equal(gram[0], torch.zeros_like(gram[0]))
         assert not torch.allclose(gram[1], gram[2])
@@ -102,8 +102,8 @@ class Painted(TransformNet):
         super().__init__(4, widths=(4, 6, 8), n_residual=0)
         self.image = image
 
-    def trace(self, image: torch.Tensor, style_mix: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        return self.image, [torch.eye(4).reshape(1, 4, 2, 2)]
+    def forward(self, image: torch.Tensor, style_mix: torch.Tensor) -> torch.Tensor:
+        return self.image
 
 
 def judged(

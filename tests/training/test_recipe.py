@@ -45,7 +45,7 @@ def test_what_a_recipe_leaves_out_has_a_default() -> None:
     recipe = parse_recipe(recipe_text(steps=None, batch=None, crop=None))
     assert (recipe.steps, recipe.batch, recipe.crop) == (10_000, 4, 256)
     assert recipe.style_layers == STYLE_LAYERS[:4]
-    assert (recipe.style_loss, recipe.patch_weight) == ("gram", 0)
+    assert (recipe.style_loss, recipe.patch_weight) == ("gram_covariance", 0)
     assert recipe.strength_share == 0.04
     assert (recipe.styles[0].weight, recipe.styles[0].own_colours) == (1, False)
 
@@ -55,8 +55,7 @@ def test_a_short_recipe_asks_for_what_the_card_recommends() -> None:
     recipe = parse_recipe(recipe_text())
     assert "relu5_1" not in recipe.style_layers
     assert recipe.upsampling == "smooth"
-    assert (recipe.palette_weight, recipe.hatching_weight, recipe.colour_weight) == (24, 40, 20)
-    assert (recipe.grid_weight, recipe.correlation_weight, recipe.stability_weight) == (20, 1, 60)
+    assert (recipe.palette_weight, recipe.grid_weight, recipe.stability_weight) == (4, 1, 30)
     assert (recipe.learning_rate, recipe.style_learning_rate) == (2.5e-3, 1e-2)
 
 
@@ -90,10 +89,10 @@ def test_every_shipped_recipe_is_valid(path: Path) -> None:
         ("upsampling", "magic", "upsampling must be one of "),
         ("pooling", 2, "pooling must be one of max, average"),
         ("style_loss", "gran", "style_loss must be one of gram, mean_std, sliced_wasserstein, not 'gran'"),
-        ("widths", [16, 32], "widths must be three numbers"),
-        ("widths", [16, 32, 64, 128], "widths must be three numbers"),
-        ("widths", [0, 32, 64], "widths must be three numbers in 1 … 512"),
-        ("widths", [16, 32, 513], "widths must be three numbers in 1 … 512"),
+        ("widths", [16], "widths must be two to four numbers"),
+        ("widths", [4, 8, 16, 32, 64], "widths must be two to four numbers"),
+        ("widths", [0, 32, 64], "widths must be two to four numbers in 1 … 512"),
+        ("widths", [16, 32, 513], "widths must be two to four numbers in 1 … 512"),
         ("crop", 100, "crop must be a multiple of 8, not 100"),
         ("style_layers", [], "style_layers must name at least one layer"),
     ],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
@@ -25,6 +27,24 @@ MAPS = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # two channels of two pixel
 
 def random_maps(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_gram_matrix_and_covariance_by_hand() -> None:
+    # Means 1.5 and 3.5; both channels then hold -0.5 and 0.5.
+    gram, covariance = statistic("gram_covariance", MAPS, seed=0)[0]
+    torch.testing.assert_close(gram, torch.tensor([[2.5, 5.5], [5.5, 12.5]]))
+    torch.testing.assert_close(covariance, torch.full((2, 2), 0.25))
+    assert torch.equal(statistic("gram", MAPS, seed=0)[0, 0], gram)
+
+
+def test_each_part_of_a_statistic_counts_the_same_whatever_its_size() -> None:
+    # Doubled maps are as far from the target in both parts: (4 - 1)² of its own square.
+    targets = {"relu1_1": statistic("gram_covariance", MAPS, 0)}
+    distance = style_distances("gram_covariance", {"relu1_1": 2 * MAPS}, targets, 0)
+    torch.testing.assert_close(distance, torch.tensor([9.0]))
+    # A brighter picture of the same strokes is far in the first part alone.
+    brighter = statistic("gram_covariance", MAPS + 1, 0)
+    torch.testing.assert_close(brighter[:, 1], targets["relu1_1"][:, 1])
 
 
 def test_mean_and_deviation_by_hand() -> None:
@@ -63,10 +83,10 @@ def test_a_painting_is_at_no_sliced_wasserstein_distance_from_itself_shuffled() 
     shuffled = maps.flatten(2)[:, :, torch.randperm(256)].reshape(1, 6, 32, 8)
     kind: StyleLoss = "sliced_wasserstein"
     kept = kept_of(kind, maps, seed=3)
-    assert kept.shape == (1, 6, 2048)  # each of 256 pixels 8 times
+    assert kept.shape == (1, 1, 6, 2048)  # each of 256 pixels 8 times
     for seed in (0, 1):
         target = statistic_of_kept(kind, kept, seed)
-        assert target.shape == (1, DIRECTIONS, QUANTILES)
+        assert target.shape == (1, 1, DIRECTIONS, QUANTILES)
         near = style_distances(kind, {"relu1_1": shuffled}, {"relu1_1": target}, seed)
         far = style_distances(kind, {"relu1_1": 2 * maps}, {"relu1_1": target}, seed)
         assert near.item() < 1e-9
@@ -80,7 +100,7 @@ def test_large_maps_are_sampled_at_the_same_pixels_in_every_image() -> None:
     torch.testing.assert_close(one, two)
 
 
-@pytest.mark.parametrize("kind", ["gram", "mean_std", "sliced_wasserstein"])
+@pytest.mark.parametrize("kind", get_args(StyleLoss))
 def test_every_kind_of_style_has_a_finite_gradient_towards_the_painting(kind: StyleLoss) -> None:
     painting, maps = random_maps(1, 3, 8, 8, seed=1), random_maps(1, 3, 8, 8).requires_grad_()
     targets = {"relu1_1": statistic_of_kept(kind, kept_of(kind, painting, 0), 0)}

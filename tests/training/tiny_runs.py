@@ -127,7 +127,7 @@ def tiny_network(n_styles: int = 3, **changes: Any) -> TransformNet:
     network = TransformNet(n_styles, **(options | changes)).eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            if parameter.shape[0] == n_styles and name.rsplit(".")[-1] in {"gamma", "beta", "skip_gate"}:
+            if parameter.shape[0] == n_styles and name.rsplit(".")[-1] in {"gamma", "beta"}:
                 parameter.add_(0.3 * torch.randn(parameter.shape))
     return network
 
