@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -74,8 +73,6 @@ def optimize(
     Example: livestyle optimize me.jpg painting.jpg out.png
     """
     need_torch()
-    # Before torch is loaded: fresh memory in small pages takes a good part of the time.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from livestyle.pictures import check_picture_path, read_picture, write_picture
     from livestyle.training.features import Pooling, open_loss_network
     from livestyle.training.optimize import OptimizeSettings, Painting, check_pictures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from importlib.util import find_spec
 from typing import Annotated, cast
@@ -60,6 +61,8 @@ def error_line(error: LivestyleError) -> str:
 
 
 def need_torch() -> None:
-    """Raises LivestyleError where torch is missing."""
+    """Before torch is imported. Raises LivestyleError where it is missing."""
     if find_spec("torch") is None:
         raise LivestyleError("training needs torch: pip install 'livestyle[train]'")
+    # Torch reads it once: on the CPU, fresh memory in small pages takes a good part of a training's time.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -151,6 +151,16 @@ def test_every_norm_is_conditional(stem: Stem, upsampling: Upsampling) -> None:
             norm.gamma[1], norm.beta[1] = kept
 
 
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_width_but_the_first_halves_the_picture_once_more(stem: Stem) -> None:
+    folded = stem == "space_to_depth"
+    for widths, halvings in (((4, 6), 1), ((4, 6, 8), 2), ((4, 6, 8, 8), 3)):
+        network = tiny_network(stem=stem, widths=widths)
+        assert network.size_multiple == 2 ** (halvings + folded)
+        image = torch.rand(1, 3, 8 * network.size_multiple, 9 * network.size_multiple)
+        assert network(image, one_hot(1)).shape == image.shape
+
+
 def test_pixel_shuffle_starts_as_nearest_upsampling() -> None:
     shuffle, nearest = Upsample(5, "pixel_shuffle"), Upsample(5, "nearest")
     x = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
