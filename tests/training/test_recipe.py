@@ -55,7 +55,7 @@ def test_a_short_recipe_asks_for_what_the_card_recommends() -> None:
     recipe = parse_recipe(recipe_text())
     assert "relu5_1" not in recipe.style_layers
     assert recipe.upsampling == "smooth"
-    assert (recipe.palette_weight, recipe.grid_weight, recipe.stability_weight) == (4, 1, 30)
+    assert (recipe.palette_weight, recipe.grid_weight, recipe.stability_weight) == (2, 2, 30)
     assert (recipe.learning_rate, recipe.style_learning_rate) == (2.5e-3, 1e-2)
 
 
