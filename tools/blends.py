@@ -30,7 +30,7 @@ import numpy.typing as npt
 from measures import STYLE_LAYERS, Grams, LossFeatures, features_of, grams_of, measuring_parser
 from quality import load_photo, spread
 
-from livestyle.errors import LivestyleError
+from livestyle.errors import LivestyleError, ModelError
 from livestyle.frame import Image
 from livestyle.library import find_model
 from livestyle.pictures import pictures_in
@@ -107,9 +107,12 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     manifest = stylizer.manifest
     recipe = parse_recipe(manifest.recipe, where=f"the recipe in {path}")
     network = slim_vgg19(options.loss_network)
+    rows = {style.name: style for style in recipe.styles}
+    if len(manifest.styles) < 4 or any(style.name not in rows for style in manifest.styles[1:]):
+        raise ModelError(f"{path} needs three styles or more, all named by its recipe")
     paintings = [
-        grams_of(network, load_style_image(options.paintings / style.image, recipe.size_of(style)))
-        for style in recipe.styles
+        grams_of(network, load_style_image(options.paintings / row.image, recipe.size_of(row)))
+        for row in (rows[style.name] for style in manifest.styles[1:])
     ]
     photos = [load_photo(file) for file in spread(pictures_in(options.photos), options.limit)]
     paint = painter(stylizer, photos, paintings, network)
@@ -121,8 +124,8 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         for row in every:
             ladders[row] = []
             for strength in STRENGTHS:
-                rows = every if strength == 1 else [row]
-                ladders[row].append(paint(alone(row, n, strength), rows))
+                seen_by = every if strength == 1 else [row]
+                ladders[row].append(paint(alone(row, n, strength), seen_by))
                 bar.advance(task)
         parents = {row: ladder[STRENGTHS.index(1)] for row, ladder in ladders.items()}
         between, pairs, triples = 0, [], []

@@ -19,6 +19,7 @@ from livestyle.training.losses import (
 )
 from livestyle.training.motion import Later, grey, moment_later, warp
 from livestyle.training.paintings import Paintings, dice_of, patch_distances
+from livestyle.training.recipe import Recipe
 from livestyle.training.state import TrainState
 from livestyle.training.style_losses import (
     palette,
@@ -90,8 +91,7 @@ class Objective:
         mix = shown.mix(len(recipe.styles) + 1).to(device)
         own = self._own_colours(shown).to(device)
         layers = {recipe.content_layer, *recipe.style_layers, *paintings.patches}
-        # Another one each step, so that nothing hides between its pixels.
-        lattice = (state.step % 2, state.step // 2 % 2)
+        lattice = lattice_of(recipe, state.step)
         blended = bool(((shown.strength < 1) & (shown.others == 0)).any())
 
         with precision(device):
@@ -183,6 +183,13 @@ class Objective:
         flags, alone = self.paintings.own_colours, shown.others == 0
         mixed = shown.strength * flags[shown.labels] + (1 - shown.strength) * flags[shown.others]
         return torch.where(alone, flags[shown.labels], mixed)
+
+
+def lattice_of(recipe: Recipe, step: int) -> tuple[int, int]:
+    """Where a step's lattice begins (LossNetwork): anew each time, so that nothing hides between its pixels."""
+    dice = torch.Generator().manual_seed(dice_of(recipe, step))
+    row, column = torch.randint(2, (2,), generator=dice).tolist()
+    return row, column
 
 
 def clipped(image: Tensor) -> Tensor:

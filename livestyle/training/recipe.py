@@ -74,7 +74,7 @@ class Recipe:
     style_loss: StyleLoss = "gram_covariance"  # what of these layers is the style
     content_weight: float = 20.0
     style_weight: float = 40.0
-    style_target: float = 0.15  # style fraction that each style's own weight is steered to; 0 turns it off
+    style_target: float = 0.15  # style fraction that each style's weight is steered towards; 0 turns it off
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     tv_weight: float = 0.1
     grid_weight: float = 2.0
@@ -246,8 +246,9 @@ def _check(recipe: Recipe, where: str) -> None:
         raise RecipeError(
             f"{where}: widths must be two to four numbers in 1 … 512, not {list(recipe.widths)}"
         )
-    if recipe.crop % 8:
-        raise RecipeError(f"{where}: crop must be a multiple of 8, not {recipe.crop}")
+    multiple = 2 ** len(recipe.widths)  # what any stem's network halves, and the grid loss's 8
+    if recipe.crop % max(8, multiple):
+        raise RecipeError(f"{where}: crop must be a multiple of {max(8, multiple)}, not {recipe.crop}")
     if not recipe.style_layers:
         raise RecipeError(f"{where}: style_layers must name at least one layer")
     for style in recipe.styles:

@@ -22,6 +22,7 @@ from livestyle.training.state import TrainState
 WARM_UP = 0.05  # of the steps, before the cosine
 AVERAGE_DECAY = 0.995  # of the weights that are exported
 FRACTION_DECAY = 0.95  # of the fractions that are shown and steered by
+# A larger limit doubles the weight of what comes near no target: mosaics without the face.
 STEER_EVERY, STEER_BY, STEER_LIMIT = 25, 1.05, 1.25
 MIX_SHARE = 0.15  # of the other samples are a mix of two styles: on stage nobody stays on the rows themselves
 ALONE = Ranks()

@@ -12,7 +12,7 @@ from livestyle.training.features import slim_vgg19
 from livestyle.training.losses import chroma_distance, gram_matrix
 from livestyle.training.motion import grey
 from livestyle.training.network import TransformNet
-from livestyle.training.objective import Objective, Shown, StepLoss, clipped, ramp
+from livestyle.training.objective import Objective, Shown, StepLoss, clipped, lattice_of, ramp
 from livestyle.training.paintings import (
     Paintings,
     measure_baselines,
@@ -142,6 +142,13 @@ def test_a_style_that_keeps_the_photos_colours_is_judged_by_its_brightness(tmp_p
     assert judged(recipe, image, photo, row=2).style != judged(recipe, drab, photo, row=2).style
 
 
+def test_the_loss_network_looks_at_every_lattice_whatever_the_steps_between(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    every = {(0, 0), (0, 1), (1, 0), (1, 1)}
+    for between in (1, 4, 25_000):  # add-style passes through the recipe's steps in leaps
+        assert {lattice_of(recipe, between * step) for step in range(40)} == every
+
+
 def test_a_styles_weight_multiplies_its_style_loss_alone(tmp_path: Path) -> None:
     image, photo = random_picture(0), random_picture(1)
     options: dict[str, Any] = {"stability_weight": 0, "style_weight": 7}
@@ -154,11 +161,11 @@ def test_a_styles_weight_multiplies_its_style_loss_alone(tmp_path: Path) -> None
 def test_part_of_the_strength_asks_for_a_statistic_between_the_photos_and_the_paintings(
     tmp_path: Path,
 ) -> None:
-    recipe, photo = tiny_recipe(tmp_path, stability_weight=0), random_picture(1)
+    recipe, photo = tiny_recipe(tmp_path, stability_weight=0, style_loss="gram"), random_picture(1)
     network = slim_vgg19(tmp_path / "slim.pt")
-    features = network(photo, recipe.style_layers)
+    features = network(photo, recipe.style_layers, lattice_of(recipe, 5))
     pairs = [
-        (gram_matrix(features[layer])[0], grams[1])
+        (gram_matrix(features[layer])[0], grams[1, 0])
         for layer, grams in style_grams(recipe, network, CPU).items()
     ]
     whole = judged(recipe, photo, photo)

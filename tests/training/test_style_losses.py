@@ -58,7 +58,7 @@ def test_mean_and_deviation_by_hand() -> None:
 
 def test_the_distance_of_means_and_deviations_is_relative() -> None:
     # Away by 1 in the first mean; the target's own square is 0.5² + 3.5² + 0.5² + 0.5² = 13.
-    target = torch.tensor([[[0.5, 3.5], [0.5, 0.5]]])
+    target = torch.tensor([[[[0.5, 3.5], [0.5, 0.5]]]])
     found = style_distances("mean_std", {"relu1_1": MAPS}, {"relu1_1": target}, 0)
     torch.testing.assert_close(found, torch.tensor([1 / 13]))
 
