@@ -33,7 +33,7 @@ class LossNetwork(nn.Module):
     Shapes: image (B, 3, H, W) -> {"relu3_1": (B, C, H / 4, W / 4), ...}, only the layers asked for.
 
     lattice: of the first two blocks, whose maps are large, every second pixel of every second row, beginning
-    at this row and column (0 or 1). Statistics change little, and their cost, most of a VGG's, by three quarters.
+    at this row and column (0 or 1). Statistics change little, and cost a quarter.
     """
 
     def __init__(

@@ -186,7 +186,7 @@ class Objective:
 
 
 def lattice_of(recipe: Recipe, step: int) -> tuple[int, int]:
-    """Where a step's lattice begins (LossNetwork): anew each time, so that nothing hides between its pixels."""
+    """Where a step's lattice begins (LossNetwork): by dice, so that nothing hides between its pixels."""
     dice = torch.Generator().manual_seed(dice_of(recipe, step))
     row, column = torch.randint(2, (2,), generator=dice).tolist()
     return row, column

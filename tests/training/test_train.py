@@ -188,11 +188,11 @@ def test_each_styles_weight_is_steered_towards_the_target(tmp_path: Path) -> Non
         state.style_fractions.copy_(torch.tensor([1.0, 9.0, 0.0, 9.0]))
     next(train(state))  # the 25th
     assert state.style_weights[1:].tolist() == pytest.approx([1.05, 1 / 1.05, 1.05])
-    state.style_weights.fill_(2.0)
+    state.style_weights.fill_(1.25)
     state.step = 49
     state.style_fractions.fill_(9)
     next(train(state))
-    assert state.style_weights.tolist() == [2, 2, 2, 2]  # the limit
+    assert state.style_weights.tolist() == [1.25] * 4  # the limit
 
 
 def test_a_style_of_ten_times_the_weight_is_asked_for_a_tenth_of_the_fraction(tmp_path: Path) -> None:
