@@ -121,8 +121,8 @@ def test_convolutions_are_float16_and_norms_and_the_last_steps_float32() -> None
     content = halved(PAINTERS)
     types, graph = types_in(content), onnx.load_model_from_string(content).graph
     seen = Counter(node.op_type for node in graph.node)
-    assert seen["Conv"] == 17
-    assert seen["InstanceNormalization"] == 16
+    assert seen["Conv"] == 15
+    assert seen["InstanceNormalization"] == 14
     shuffled = []
     for node in graph.node:
         kinds = {types[name] for name in node.input if name and types[name] in (HALF, SINGLE)}
@@ -133,8 +133,9 @@ def test_convolutions_are_float16_and_norms_and_the_last_steps_float32() -> None
                 assert kinds == {SINGLE}, node.name
             case "DepthToSpace":
                 shuffled.append(kinds)
-    assert shuffled == [{HALF}, {HALF}, {SINGLE}]  # nothing but the last comes after the last conv
-    assert len(content) < 0.52 * len(PAINTERS)  # no weight is there twice
+    assert shuffled == [{HALF}, {SINGLE}]  # nothing but the last comes after the last conv
+    about = len(load_manifest(models_folder() / "painters.onnx").to_json().encode())  # the same in both
+    assert len(content) - about < 0.52 * (len(PAINTERS) - about)  # no weight is there twice
 
 
 def test_inputs_outputs_and_metadata_stay() -> None:
