@@ -167,8 +167,8 @@ def test_the_base_is_measured_where_its_paintings_are(world: Path, tmp_path: Pat
     assert all(value.style > 0 and value.content > 0 for value in found.values())
     with pytest.raises(RecipeError, match=r"none of the paintings of .* such as dots.png: give --paintings"):
         new.measure_base(world / "photos")
-    assert is_weak(new, replace(found["waves"], style=0.16))  # the recipe asks for 0.1
-    assert not is_weak(new, replace(found["waves"], style=0.14))
+    assert is_weak(new, replace(found["waves"], style=0.23))  # the recipe asks for 0.15
+    assert not is_weak(new, replace(found["waves"], style=0.22))
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(world: Path, tmp_path: Path) -> None:
