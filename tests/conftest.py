@@ -13,6 +13,11 @@ import pytest
 from clips import write_clip
 from commands import Run
 from fakes import tiny_model
+from hypothesis import settings
+
+# How long an example takes is the machine's affair: no test is timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
