@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from livestyle.training.motion import Later, grey
@@ -32,19 +33,17 @@ def gram_matrix(feature_map: Tensor) -> Tensor:
 def style_distance(features: Features, target_grams: Mapping[str, Tensor]) -> Tensor:
     """mean_l ‖G_l − G*_l‖² / ‖G*_l‖², one number per image. Shapes: target_grams (B, C, C) -> (B,)."""
     found = {layer: gram_matrix(features[layer])[:, None] for layer in target_grams}
-    return statistic_distance(found, {layer: target[:, None] for layer, target in target_grams.items()})
+    targets = {layer: target[:, None] for layer, target in target_grams.items()}
+    return statistic_distances(found, targets).mean((1, 2))
 
 
-def statistic_distance(found: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-    """Mean over layers and parts of the squared distance over the target's square, one number per image.
-
-    Shapes: each (B, parts, K, L) -> (B,).
-    """
+def statistic_distances(found: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+    """Squared distances over the target's square. Shapes: each (B, parts, K, L) -> (B, layers, parts)."""
     distances = [
-        ((found[layer] - target).square().sum((2, 3)) / target.square().sum((2, 3))).mean(1)
+        (found[layer] - target).square().sum((2, 3)) / target.square().sum((2, 3))
         for layer, target in targets.items()
     ]
-    return torch.stack(distances).mean(0)
+    return torch.stack(distances, dim=1)
 
 
 def content_distance(features: Tensor, target: Tensor) -> Tensor:
@@ -97,6 +96,35 @@ def instability(later: Tensor, moved: Tensor, seen: Later) -> Tensor:
     """
     difference = (later - moved - seen.brighter).abs().mean(1, keepdim=True) * seen.inside
     return difference.sum((1, 2, 3)) / seen.inside.sum((1, 2, 3)).clamp(min=1)
+
+
+# Brushwork is finer than these cells, in pixels; what is told apart by them is the place.
+EVEN_CELL, EVEN_REACH, EVEN_FACTOR = 16, (1, 2, 4), 2.0
+
+
+def unevenness(image: Tensor, photo: Tensor) -> Tensor:
+    """How much more the painting changes from place to place than the photo does, one number per image.
+
+        mean over cells i, j in a row or column, 1, 2 and 4 apart, of max(0, |y_i - y_j| - 2 |p_i - p_j|)
+
+    y, p: mean colours of cells of 16 x 16 pixels; |.|: length in RGB. A painting's many colours are to be
+    strokes beside each other: without this, an even wall gets a soft patch of each.
+    Shapes: (B, 3, H, W) twice, H and W from 32 pixels -> (B,).
+    """
+    painted, given = F.avg_pool2d(image, EVEN_CELL), F.avg_pool2d(photo, EVEN_CELL)
+    found = []
+    for reach in EVEN_REACH:
+        for a, b in ((painted, given), (painted.transpose(2, 3), given.transpose(2, 3))):
+            if reach >= a.shape[3]:
+                continue
+            change, allowed = _cell_steps(a, reach), EVEN_FACTOR * _cell_steps(b, reach)
+            found.append((change - allowed).clamp(min=0).mean((1, 2)))
+    return torch.stack(found).mean(0)
+
+
+def _cell_steps(cells: Tensor, reach: int) -> Tensor:
+    steps = cells[..., reach:] - cells[..., :-reach]
+    return (steps.square().sum(1) + 1e-6).sqrt()  # the root of 0 has no gradient
 
 
 # Periods in pixels at which upsampling by 2, 4 and 8 repeats itself.

@@ -16,6 +16,7 @@ from livestyle.training.losses import (
     instability,
     out_of_range,
     total_variation,
+    unevenness,
 )
 from livestyle.training.motion import Later, grey, moment_later, warp
 from livestyle.training.paintings import Paintings, dice_of, patch_distances
@@ -32,7 +33,8 @@ from livestyle.training.style_losses import (
 # Keeps colours from being clipped. Forty times as much drowns all else in the first hundred steps, and the
 # network forgets the photo for good.
 RANGE_WEIGHT = 300.0
-# Shares of the steps. The style's weight grows until then; what lost the photo never finds it again.
+# Shares of the steps. The style's weight grows until then, where a training begins with nothing: what lost
+# the photo never finds it again.
 STYLE_FULL = 0.1
 # What cannot paint yet would hold still by painting nothing.
 STABLE_FROM, STABLE_FULL = 0.6, 0.7
@@ -113,18 +115,18 @@ class Objective:
         if bool(own.any()):
             content = content + own * chroma_distance(seen, photo)
         weights = (state.style_weights * paintings.weight)[labels].to(device)
-        style_weight = recipe.style_weight * ramp(progress, 0.0, STYLE_FULL)
+        learned = 1.0 if recipe.start_from else ramp(progress, 0.0, STYLE_FULL)
         total = (
-            style_weight * weights * style
-            + recipe.palette_weight * ramp(progress, 0.0, STYLE_FULL) * self._palette(seen, photo, shown)
+            recipe.style_weight * learned * weights * style
+            + recipe.palette_weight * learned * self._palette(seen, photo, shown)
             + recipe.content_weight * content
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
+            + recipe.even_weight * unevenness(seen, photo)
             + RANGE_WEIGHT * out_of_range(stylized)
         )
         if paintings.patches:
-            weight = recipe.patch_weight * ramp(progress, 0.0, STYLE_FULL)
-            total = total + weight * weights * self._patches(state, features, shown)
+            total = total + recipe.patch_weight * learned * weights * self._patches(state, features, shown)
         if stability_weight:
             total = total + stability_weight * instability(later_painted, warp(seen, later.grid), later)
         return StepLoss(total, style.detach(), content.detach())
@@ -154,8 +156,9 @@ class Objective:
             targets[layer] = start + strength[:, None, None, None] * (target - start)
         baseline = self.paintings.style_baseline
         first, second = baseline[shown.labels.to(device)], baseline[shown.others.to(device)]
-        from_photo = second + strength * (first - second)
-        return style_distances(kind, features, targets, seed) / torch.where(alone, first, from_photo)
+        from_photo = second + strength[:, None, None] * (first - second)
+        distances = style_distances(kind, features, targets, seed)
+        return (distances / torch.where(alone[:, None, None], first, from_photo)).mean((1, 2))
 
     def _palette(self, seen: Tensor, photo: Tensor, shown: Shown) -> Tensor:
         """How far the colours are from the painting's, or from half way there. Shape (B,)."""

@@ -26,6 +26,7 @@ from livestyle.training.style_losses import (
 )
 
 BASELINE_BATCHES = 8
+LEAST_SHARE = 0.25  # of a style's mean distance, for each layer and part
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Paintings:
     kept: {layer: (1 + n, parts, M, N)}, of the style loss.
     patches: {layer: (1 + n, 512, D)}, {} without patch_weight.
     palettes: (1 + n, 16, 128).
-    style_baseline, patch_baseline: distances of plain photos, (1 + n,).
+    style_baseline: distances of plain photos, (1 + n, layers, parts).
+    patch_baseline: the same of patches, (1 + n,).
     content_baseline: the distance of random pairs of photos, ().
     weight, own_colours (0 or 1): (1 + n,), on the CPU.
     """
@@ -115,13 +117,16 @@ def painting_patches(recipe: Recipe, loss_network: LossNetwork, device: torch.de
 def measure_baselines(
     recipe: Recipe, loss_network: LossNetwork, photos: ContentImages, grams: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Style distance of plain photos to each painting, (1 + n,), and content distance of random pairs, ().
+    """Style distances of plain photos to each painting, and content distance of random pairs.
 
-    grams: what `style_grams` gave.
+    Each layer and part has a distance of its own, so that a loss of their fractions asks as much of each: of
+    a soft painting's, that of strokes is a tenth of the others. grams: what `style_grams` gave.
+    Shapes: (1 + n, layers, parts), ().
     """
     device = next(iter(grams.values())).device
-    n = len(recipe.styles) + 1
-    style, content = torch.zeros(n, device=device), torch.zeros((), device=device)
+    n, parts = len(recipe.styles) + 1, next(iter(grams.values())).shape[1]
+    style = torch.zeros(n, len(recipe.style_layers), parts, device=device)
+    content = torch.zeros((), device=device)
     layers = {recipe.content_layer, *recipe.style_layers}
     with torch.no_grad():
         # Steps beyond the last, so that training never sees these very crops.
@@ -136,13 +141,15 @@ def measure_baselines(
                 }
                 seen = greys if recipe.styles[k - 1].own_colours else features
                 distance = style_distances(recipe.style_loss, seen, targets, seed)
-                style[k] += distance.mean() / BASELINE_BATCHES
+                style[k] += distance.mean(0) / BASELINE_BATCHES
             # Another photo: the next of the batch, or its own mirror image where there is only one.
             maps = features[recipe.content_layer]
             other = maps.roll(1, 0) if len(maps) > 1 else maps.flip(2)
             content += content_distance(maps, other).mean() / BASELINE_BATCHES
     style[0] = 1
-    return style.clamp(min=1e-12), content.clamp(min=1e-12)
+    # What photos and painting have in common cannot be asked for a hundred times as hard.
+    least = LEAST_SHARE * style.mean((1, 2), keepdim=True)
+    return torch.maximum(style, least).clamp(min=1e-12), content.clamp(min=1e-12)
 
 
 def measure_patch_baseline(

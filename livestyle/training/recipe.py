@@ -78,6 +78,7 @@ class Recipe:
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     tv_weight: float = 0.1
     grid_weight: float = 2.0
+    even_weight: float = 0.0
     palette_weight: float = 2.0  # asks for all of the painting's colours, not for the mean one
     stability_weight: float = 30.0  # of holding still while the scene moves or the sensor is noisy; 0: off
     strength_share: float = 0.04  # of the samples that show a style at part of its strength, else the photo
@@ -231,6 +232,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "patch_weight": (0, 1e6),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
+    "even_weight": (0, 1e6),
     "palette_weight": (0, 1e6),
     "stability_weight": (0, 1e6),
     "strength_share": (0, 0.9),

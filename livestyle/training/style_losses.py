@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livestyle.training.losses import gram_matrix, statistic_distance
+from livestyle.training.losses import gram_matrix, statistic_distances
 
 StyleLoss = Literal["gram_covariance", "gram", "mean_std", "sliced_wasserstein"]
 
@@ -114,11 +114,11 @@ def palette_distance(found: Tensor, wanted: Tensor) -> Tensor:
 def style_distances(
     kind: StyleLoss, features: Mapping[str, Tensor], targets: Mapping[str, Tensor], seed: int
 ) -> Tensor:
-    """mean_l ‖S_l − S*_l‖² / ‖S*_l‖² of any kind of statistic S, one number per image.
+    """‖S_l − S*_l‖² / ‖S*_l‖² of each layer and part of any kind of statistic S.
 
-    The mean is over its parts too. Shapes: targets (B, parts, K, L) -> (B,).
+    Shapes: targets (B, parts, K, L) -> (B, layers, parts).
     """
-    return statistic_distance({layer: statistic(kind, features[layer], seed) for layer in targets}, targets)
+    return statistic_distances({layer: statistic(kind, features[layer], seed) for layer in targets}, targets)
 
 
 def patches_of(maps: Tensor, count: int, seed: int) -> Tensor:

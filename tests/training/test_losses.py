@@ -16,6 +16,7 @@ from livestyle.training.losses import (
     out_of_range,
     style_distance,
     total_variation,
+    unevenness,
 )
 
 # Two channels of two pixels: F Fᵀ / 2 by hand.
@@ -149,3 +150,28 @@ def test_chroma_distance_sees_colours_and_no_brightness() -> None:
     redder = photo + torch.tensor([0.1, 0.0, 0.0])[:, None, None]
     expected = (0.0701**2 + 2 * 0.0299**2) / 3 / 0.009
     assert chroma_distance(redder, photo).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_unevenness_by_hand() -> None:
+    # Two halves, 0.3 apart in each colour, on an even photo of 8 x 4 cells. Along rows the edge lies between
+    # 1 of 7, 2 of 6 and 4 of 4 pairs of cells, along columns (two reaches fit) between none.
+    photo = torch.full((1, 3, 64, 128), 0.5)
+    painted = photo.clone()
+    painted[..., 64:] += 0.3
+    apart = 0.3 * math.sqrt(3)
+    expected = apart * (1 / 7 + 2 / 6 + 4 / 4) / 5
+    assert unevenness(painted, photo).item() == pytest.approx(expected, rel=0.01)
+    # The photo may have a third of that step: twice its own is allowed, a third is left to blame.
+    stepped = photo.clone()
+    stepped[..., 64:] += 0.1
+    assert unevenness(painted, stepped).item() == pytest.approx(expected / 3, rel=0.01)
+    assert unevenness(stepped, stepped).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_strokes_are_no_unevenness_and_a_flat_picture_has_a_finite_gradient() -> None:
+    photo = torch.full((1, 3, 64, 64), 0.5, requires_grad=True)
+    strokes = photo.detach().clone()
+    strokes[..., ::8] = 1.0  # two in every cell
+    assert unevenness(strokes, photo.detach()).item() == pytest.approx(0, abs=1e-6)
+    (gradient,) = torch.autograd.grad(unevenness(photo, photo.detach()).sum(), photo)
+    assert torch.isfinite(gradient).all()

@@ -68,9 +68,10 @@ def test_the_baselines_come_from_crops_that_training_does_not_see(tmp_path: Path
     network = slim_vgg19(tmp_path / "slim.pt")
     style, content = measure_baselines(recipe, network, photos, style_grams(recipe, network, CPU))
     assert photos.asked == list(range(recipe.steps, recipe.steps + 8))
-    assert (style.shape, content.shape) == ((4,), ())
-    assert style[0] == 1  # row 0 has no painting, and is divided by nothing
-    assert (style[1:] > 0).all()
+    assert (style.shape, content.shape) == ((4, len(recipe.style_layers), 2), ())
+    assert (style[0] == 1).all()  # row 0 has no painting, and is divided by nothing
+    assert (style[1:] >= 0.24 * style[1:].mean((1, 2), keepdim=True)).all()
+    assert len(style[1].unique()) > 1  # each layer and part has its own
     assert content > 0
 
 
@@ -164,16 +165,19 @@ def test_part_of_the_strength_asks_for_a_statistic_between_the_photos_and_the_pa
     recipe, photo = tiny_recipe(tmp_path, stability_weight=0, style_loss="gram"), random_picture(1)
     network = slim_vgg19(tmp_path / "slim.pt")
     features = network(photo, recipe.style_layers, lattice_of(recipe, 5))
-    pairs = [
-        (gram_matrix(features[layer])[0], grams[1, 0])
-        for layer, grams in style_grams(recipe, network, CPU).items()
-    ]
+    kept = style_grams(recipe, network, CPU)
+    photos = ContentImages(tmp_path / "photos", batch=2, crop=64, steps=recipe.steps, seed=0)
+    baselines = measure_baselines(recipe, network, photos, kept)[0][1, :, 0]
+    pairs = [(gram_matrix(features[layer])[0], grams[1, 0]) for layer, grams in kept.items()]
     whole = judged(recipe, photo, photo)
     for strength in (0.0, 0.25, 0.5, 1.0):
         found = judged(recipe, photo, photo, strength=strength)
         # The photo itself: strength * (painting - photo) away from a target that is as much of the painting.
         by_hand = [
-            sum(((s * (b - a)).norm() / (a + s * (b - a)).norm()) ** 2 for a, b in pairs)
+            sum(
+                ((s * (b - a)).norm() / (a + s * (b - a)).norm()) ** 2 / baseline
+                for (a, b), baseline in zip(pairs, baselines, strict=True)
+            )
             for s in (strength, 1.0)
         ]
         torch.testing.assert_close(found.style / whole.style, (by_hand[0] / by_hand[1])[None])

@@ -41,7 +41,7 @@ def test_each_part_of_a_statistic_counts_the_same_whatever_its_size() -> None:
     # Doubled maps are as far from the target in both parts: (4 - 1)² of its own square.
     targets = {"relu1_1": statistic("gram_covariance", MAPS, 0)}
     distance = style_distances("gram_covariance", {"relu1_1": 2 * MAPS}, targets, 0)
-    torch.testing.assert_close(distance, torch.tensor([9.0]))
+    torch.testing.assert_close(distance, torch.full((1, 1, 2), 9.0))
     # A brighter picture of the same strokes is far in the first part alone.
     brighter = statistic("gram_covariance", MAPS + 1, 0)
     torch.testing.assert_close(brighter[:, 1], targets["relu1_1"][:, 1])
@@ -60,7 +60,7 @@ def test_the_distance_of_means_and_deviations_is_relative() -> None:
     # Away by 1 in the first mean; the target's own square is 0.5² + 3.5² + 0.5² + 0.5² = 13.
     target = torch.tensor([[[[0.5, 3.5], [0.5, 0.5]]]])
     found = style_distances("mean_std", {"relu1_1": MAPS}, {"relu1_1": target}, 0)
-    torch.testing.assert_close(found, torch.tensor([1 / 13]))
+    torch.testing.assert_close(found, torch.tensor([[[1 / 13]]]))
 
 
 def test_quantiles_along_a_direction_by_hand() -> None:
@@ -104,10 +104,11 @@ def test_large_maps_are_sampled_at_the_same_pixels_in_every_image() -> None:
 def test_every_kind_of_style_has_a_finite_gradient_towards_the_painting(kind: StyleLoss) -> None:
     painting, maps = random_maps(1, 3, 8, 8, seed=1), random_maps(1, 3, 8, 8).requires_grad_()
     targets = {"relu1_1": statistic_of_kept(kind, kept_of(kind, painting, 0), 0)}
-    before = style_distances(kind, {"relu1_1": maps}, targets, 0)
-    (gradient,) = torch.autograd.grad(before.sum(), maps)
+    before = style_distances(kind, {"relu1_1": maps}, targets, 0).mean()
+    (gradient,) = torch.autograd.grad(before, maps)
     assert torch.isfinite(gradient).all()
-    assert style_distances(kind, {"relu1_1": maps - 0.1 * gradient}, targets, 0).item() < before.item()
+    after = style_distances(kind, {"relu1_1": maps - 0.1 * gradient}, targets, 0).mean()
+    assert after.item() < before.item()
 
 
 def test_patches_are_squares_of_all_channels() -> None:
