@@ -1,15 +1,16 @@
 """Judges each style of a model against what is possible: Gatys' optimization of the same photo.
 
     python tools/judge.py MODEL --photos FOLDER --paintings FOLDER --loss-network FILE [--limit 4]
-        [--device onnx-cpu] [--threads N] [--json [OUT]] [--report FOLDER]
+        [--start photo] [--device onnx-cpu] [--threads N] [--json [OUT]] [--report FOLDER]
 
 tools/quality.py measures fractions and grid, tools/flicker.py steadiness, tools/bench.py speed; this, a
 style each, over --limit photos scaled to a short side of 256 pixels:
 
 iterations  Gatys-equivalent: the first iteration of L-BFGS (PyTorch's: rate 1, history 100, no line search,
-            pixels clipped after each), from the photo, whose loss is no more than that of the network's
-            picture; 200 where none is. The loss: relu4_2, and 20 times relu1_1 … relu5_1, both as fractions
-            of what was there at the start (livestyle.training.optimize_loss).
+            pixels clipped after each) whose loss is no more than that of the network's picture; 200 where
+            none is. It starts with the photo, or with noise as in Johnson et al. 2016 (arXiv:1603.08155).
+            The loss: relu4_2, and relu1_1 … relu5_1 as many times as the model's recipe weighs style against
+            content, both as fractions of what was there (livestyle.training.optimize_loss).
 colour      how far the palette is from the painting's: mean squared difference of quantiles along 16
             directions, over the variance of the painting's palette. 0: the same, 1: its mean colour alone
 blobs       root of the mean square by which colours of 16x16 pixels differ where the photo's are alike, grey
@@ -25,7 +26,7 @@ import argparse
 import html
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -45,11 +46,12 @@ from livestyle.stylizer import Stylizer, open_stylizer
 from livestyle.terminal import progress_bar
 from livestyle.training.dataset import load_style_image, resize_short_side, to_image, to_tensor
 from livestyle.training.features import LossNetwork, slim_vgg19
-from livestyle.training.optimize_loss import GatysLoss
+from livestyle.training.optimize_loss import BALANCE, GatysLoss
 from livestyle.training.optimize_masks import Part, Region
 from livestyle.training.recipe import parse_recipe
 from livestyle.training.style_losses import palette, palette_distance
 
+LossOf = Callable[[Tensor, Tensor], GatysLoss]
 SIZE = 256  # short side of the photos, pixels
 MOST = 200
 SHOWN = 100  # iterations of the picture in the report
@@ -95,11 +97,11 @@ def descent(loss: GatysLoss, photo: Tensor) -> Iterator[Tensor]:
         yield picture.detach()
 
 
-def gatys_equivalent(loss: GatysLoss, photo: Tensor, painted: Tensor, most: int = MOST) -> int:
+def gatys_equivalent(loss: GatysLoss, start: Tensor, painted: Tensor, most: int = MOST) -> int:
     """The first iteration whose loss is no more than painted's; `most` if none is. Shapes: (1, 3, H, W)."""
     with torch.no_grad():
         wanted = loss(painted)[0]
-        for iteration, picture in zip(range(1, most), descent(loss, photo), strict=False):
+        for iteration, picture in zip(range(1, most), descent(loss, start), strict=False):
             with torch.no_grad():
                 if loss(picture)[0] <= wanted:
                     return iteration
@@ -131,7 +133,9 @@ def judge(options: argparse.Namespace) -> tuple[list[Judged], list[Pictures]]:
     path = find_model(options.model)
     stylizer = open_stylizer(path, options.device, threads=options.threads)
     recipe = parse_recipe(stylizer.manifest.recipe, where=f"the recipe in {path}")
-    network = slim_vgg19(options.loss_network)
+    loss_of = objective(
+        slim_vgg19(options.loss_network), recipe.style_weight / max(recipe.content_weight, 1e-6)
+    )
     photos = [
         resize_short_side(read_picture(file)[0], SIZE)
         for file in spread(pictures_in(options.photos), options.limit)
@@ -147,29 +151,28 @@ def judge(options: argparse.Namespace) -> tuple[list[Judged], list[Pictures]]:
             painting = load_style_image(options.paintings / row.image, recipe.size_of(row))
             found = []
             for photo in photos:
-                found.append(judge_one(stylizer, number, photo, painting, network))
+                found.append(judge_one(stylizer, number, photo, painting, loss_of, options.start))
                 bar.advance(task)
             judged.append(Judged(style.name, *map(fmean, zip(*found, strict=True))))
             if options.report:
-                shown.append(pictures_of(stylizer, number, photos[0], painting, network))
+                shown.append(pictures_of(stylizer, number, photos[0], painting, loss_of))
     return judged, shown
 
 
 def judge_one(
-    stylizer: Stylizer, number: int, photo: Image, painting: Tensor, network: LossNetwork
+    stylizer: Stylizer, number: int, photo: Image, painting: Tensor, loss_of: LossOf, start: str
 ) -> tuple[float, float, float]:
     """iterations, colour, blobs of one photo in one style."""
     before, after = as_tensor(photo), as_tensor(painted_by(stylizer, number, photo))
-    loss = loss_of(network, before, painting)
+    noise = torch.rand(before.shape, generator=torch.Generator().manual_seed(0))
     colour = float(palette_distance(palette(after), palette(painting)))
-    return gatys_equivalent(loss, before, after), colour, blobs(after, before)
+    first = before if start == "photo" else noise
+    return gatys_equivalent(loss_of(before, painting), first, after), colour, blobs(after, before)
 
 
-def pictures_of(
-    stylizer: Stylizer, number: int, photo: Image, painting: Tensor, network: LossNetwork
-) -> Pictures:
+def pictures_of(stylizer: Stylizer, number: int, photo: Image, painting: Tensor, loss_of: LossOf) -> Pictures:
     start = as_tensor(photo)
-    steps = zip(range(SHOWN), descent(loss_of(network, start, painting), start), strict=False)
+    steps = zip(range(SHOWN), descent(loss_of(start, painting), start), strict=False)
     *_, (_, gatys) = steps
     name = stylizer.manifest.styles[number].name
     return Pictures(
@@ -177,8 +180,10 @@ def pictures_of(
     )
 
 
-def loss_of(network: LossNetwork, photo: Tensor, painting: Tensor) -> GatysLoss:
-    return GatysLoss(network, photo, [painting], [Region(None, (Part(0, 1.0, None),))])
+def objective(network: LossNetwork, balance: float) -> LossOf:
+    """The loss of a photo and a painting, `balance` times as much style as content."""
+    whole = [Region(None, (Part(0, 1.0, None),))]
+    return lambda photo, painting: GatysLoss(network, photo, [painting], whole, strength=balance / BALANCE)
 
 
 def painted_by(stylizer: Stylizer, number: int, photo: Image) -> Image:
@@ -225,6 +230,7 @@ def write_report(folder: Path, judged: Sequence[Judged], shown: Sequence[Picture
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = measuring_parser(__doc__)
     parser.add_argument("--limit", type=int, default=4, help="how many photos (4)")
+    parser.add_argument("--start", choices=("photo", "noise"), default="photo", help="of L-BFGS (photo)")
     parser.add_argument("--device", default="onnx-cpu", help="where the model paints (onnx-cpu)")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--json", nargs="?", const="-", metavar="OUT")
