@@ -25,10 +25,19 @@ _SHIFTED = "!@#$%^&*("
 class Desk:
     """Everything that keys change. The painting's part of it goes to the take as cues, the rest is read here.
 
-    fade: seconds from one style to the next. mirror: how the view begins.
+    fade: seconds from one style to the next. mirror: how the view begins. auto_every, auto_fade: seconds from
+    one style of the auto-morph to the next, and of them those of the fade.
     """
 
-    def __init__(self, take: Take, *, fade: float = 1.0, mirror: bool = False) -> None:
+    def __init__(
+        self,
+        take: Take,
+        *,
+        fade: float = 1.0,
+        mirror: bool = False,
+        auto_every: float = AUTO_EVERY,
+        auto_fade: float = AUTO_FADE,
+    ) -> None:
         start = take.cues[-1]
         self._take = take
         self._fade = fade
@@ -36,6 +45,7 @@ class Desk:
         self._strength_steps = round(start.strength * STRENGTH_STEPS)
         self._position = float(max(range(len(self._shares)), key=self._shares.__getitem__))
         self._auto_next: float | None = None
+        self._auto_every, self._auto_fade = auto_every, auto_fade
         self.n_styles = len(self._shares) - 1
         self.mixing = False
         self.page = max(0, int(self._position) - 1) // PAGE
@@ -58,9 +68,9 @@ class Desk:
     def tick(self, timestamp: float) -> None:
         """Let the auto-morph go on. timestamp: of the newest frame, seconds."""
         if self._auto_next is not None and timestamp >= self._auto_next:
-            self._auto_next = timestamp + AUTO_EVERY
+            self._auto_next = timestamp + self._auto_every
             self._position = round(self._position) % self.n_styles + 1.0
-            self._show_one(int(self._position), AUTO_FADE)
+            self._show_one(int(self._position), self._auto_fade)
 
     @property
     def pages(self) -> int:

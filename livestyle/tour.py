@@ -1,4 +1,4 @@
-"""A tour through all styles of a model: as a take for a film, or step by step while somebody may play."""
+"""A tour through all styles of a model."""
 
 from __future__ import annotations
 
@@ -19,31 +19,6 @@ def tour(n_styles: int, smooth: float) -> Take:
 def tour_length(n_styles: int) -> float:
     """Seconds."""
     return SECONDS * (n_styles - 1)
-
-
-class Guide:
-    """Moves a take on to the next style every SECONDS, over and over, until somebody else changes it.
-
-    take: begins with style 1 alone.
-    """
-
-    def __init__(self, take: Take, n_styles: int) -> None:
-        self._take = take
-        self._n_styles = n_styles
-        self._row = 1
-        self._due: float | None = None  # None until the first look
-        self._last = take.cues[-1]
-
-    def step(self, now: float) -> None:
-        """To be called often. now: seconds of any clock."""
-        if self._due is None:
-            self._due = now + SECONDS
-        if now < self._due or self._take.cues[-1] is not self._last:
-            return
-        self._row = self._row % (self._n_styles - 1) + 1
-        self._take.change(shares=_alone(self._row, self._n_styles), over=FADE)
-        self._last = self._take.cues[-1]
-        self._due += SECONDS
 
 
 def _alone(row: int, n_styles: int) -> tuple[float, ...]:

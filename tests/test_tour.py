@@ -9,14 +9,10 @@ import numpy as np
 import pytest
 from commands import Run, is_one_error
 
+from livestyle.controls import Desk
 from livestyle.library import demo_film
-from livestyle.take import Cue, Take
-from livestyle.tour import FADE, SECONDS, Guide, tour, tour_length
+from livestyle.tour import FADE, SECONDS, tour, tour_length
 from livestyle.video_source import VideoFileSource, looped
-
-
-def row_at(take: Take, seconds: float) -> int:
-    return int(np.argmax(take.at(seconds).style_mix))
 
 
 def test_a_tour_shows_every_style_alone_for_a_while() -> None:
@@ -30,23 +26,6 @@ def test_a_tour_shows_every_style_alone_for_a_while() -> None:
     assert take.unplayed == 0
     assert tour_length(4) == 3 * SECONDS
     assert FADE < SECONDS / 2
-
-
-def test_a_guide_goes_round_until_somebody_else_plays() -> None:
-    take = Take([Cue(0.0, (0.0, 1.0, 0.0))])
-    guide = Guide(take, 3)
-    rows = []
-    for n in range(40):
-        now = n * SECONDS / 10
-        guide.step(1000 + now)
-        row = row_at(take, now)
-        if n % 10 == 9:
-            rows.append(row)
-    assert rows == [1, 2, 1, 2]
-    take.change(shares=(1.0, 0.0, 0.0))
-    for n in range(40, 80):
-        guide.step(1000 + n * SECONDS / 10)
-    assert row_at(take, 100.0) == 0
 
 
 def test_a_looped_film_goes_on_where_it_ended(clip: Path) -> None:
@@ -83,8 +62,17 @@ def test_without_a_display_the_tour_becomes_a_video(
     assert "--overwrite" in err
 
 
-def test_a_tour_in_a_window_is_the_webcam_s_with_a_guide(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tour_in_a_window_plays_the_webcam_s_desk(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[np.ndarray] = []
+    named: list[int] = []
+
+    def shares(desk: Desk) -> tuple[tuple[int, float], ...]:
+        found = whole(desk)
+        named.extend(row for row, _ in found if row not in named)
+        return found
+
+    whole = Desk.shares
+    monkeypatch.setattr(Desk, "shares", shares)
     keys = ["q"]
 
     class Window:
@@ -108,3 +96,4 @@ def test_a_tour_in_a_window_is_the_webcam_s_with_a_guide(run: Run, monkeypatch: 
     assert (status, out) == (0, ""), err
     assert "h shows the keys, q ends" in err
     assert len(shown) >= 20
+    assert named[:3] == [1, 2, 3]  # the overlay says what is on, style after style

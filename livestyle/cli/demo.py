@@ -30,7 +30,8 @@ def demo(
 ) -> None:
     """Go through all styles on a film that came along: in a window, or without a display as a video.
 
-    In the window all keys of `livestyle webcam` work, h shows them; who changes the painting ends the tour.
+    In the window all keys of `livestyle webcam` work, h shows them. Whoever chooses a
+    style ends the tour; a goes on with it.
 
     Example: livestyle demo
     """
@@ -56,26 +57,23 @@ def _show(model: str, device: Device, threads: int | None) -> None:
     from livestyle.smoothing import SMOOTHING
     from livestyle.sources import LoopedFileSource
     from livestyle.stylizer import open_stylizer
-    from livestyle.take import Take
-    from livestyle.tour import FADE, Guide, tour
+    from livestyle.take import Cue, Take
+    from livestyle.tour import FADE, SECONDS
 
     stop = StopSignal()
     with ExitStack() as stack:
         source = stack.enter_context(LoopedFileSource(demo_film()))
         stylizer = open_stylizer(model, device, threads=threads)
         n_styles = len(stylizer.manifest.styles)
-        take = Take(tour(n_styles, SMOOTHING["light"]).cues[:1])
-        guide = Guide(take, n_styles)
+        original = (1.0, *(n_styles - 1) * (0.0,))
+        take = Take([Cue(0.0, original, smooth=SMOOTHING["light"])])
+        desk = Desk(take, fade=FADE, auto_every=SECONDS, auto_fade=FADE)
+        desk.press("a")
         saver = stack.enter_context(Saver(source.info, Path()))
         view = stack.enter_context(WindowSink("livestyle", source.info))
         say(f"painting on {stylizer.engine.name}; h shows the keys, q ends")
-
-        def stopped() -> bool:
-            guide.step(time.monotonic())
-            return stop.asked
-
         with stop:
-            play(source, stylizer, take, Desk(take, fade=FADE), saver, window=view, stopped=stopped)
+            play(source, stylizer, take, desk, saver, window=view, stopped=lambda: stop.asked)
 
 
 def _write(output: Path, model: str, device: Device, threads: int | None, overwrite: bool) -> None:

@@ -72,14 +72,14 @@ class Recipe:
     content_layer: str = "relu3_1"
     style_layers: tuple[str, ...] = STYLE_LAYERS[:4]
     style_loss: StyleLoss = "gram_covariance"  # what of these layers is the style
-    content_weight: float = 20.0
-    style_weight: float = 40.0
+    content_weight: float = 12.0
+    style_weight: float = 50.0
     style_target: float = 0.15  # style fraction that each style's weight is steered towards; 0 turns it off
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     tv_weight: float = 0.1
-    grid_weight: float = 2.0
-    even_weight: float = 0.0
-    palette_weight: float = 2.0  # asks for all of the painting's colours, not for the mean one
+    grid_weight: float = 5.0
+    even_weight: float = 100.0  # against soft patches of the palette on even walls and skies
+    palette_weight: float = 1.0  # asks for all of the painting's colours, not for the mean one
     stability_weight: float = 30.0  # of holding still while the scene moves or the sensor is noisy; 0: off
     strength_share: float = 0.04  # of the samples that show a style at part of its strength, else the photo
 

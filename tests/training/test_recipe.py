@@ -55,7 +55,7 @@ def test_a_short_recipe_asks_for_what_the_card_recommends() -> None:
     recipe = parse_recipe(recipe_text())
     assert "relu5_1" not in recipe.style_layers
     assert recipe.upsampling == "smooth"
-    assert (recipe.palette_weight, recipe.grid_weight, recipe.stability_weight) == (2, 2, 30)
+    assert (recipe.palette_weight, recipe.grid_weight, recipe.stability_weight) == (1, 5, 30)
     assert (recipe.learning_rate, recipe.style_learning_rate) == (2e-3, 8e-3)
 
 
@@ -125,7 +125,7 @@ def test_whole_numbers_have_bounds(key: str, low: int, high: int) -> None:
 
 
 RATES = ["learning_rate", "style_learning_rate"]
-WEIGHTS = ["content_weight", "style_weight", "tv_weight", "grid_weight", "patch_weight"]
+WEIGHTS = ["content_weight", "style_weight", "tv_weight", "grid_weight", "even_weight", "patch_weight"]
 SHARES = ["style_target", "strength_share"]
 
 
