@@ -97,7 +97,8 @@ def _plan(sources: Sequence[Path], output: Path, overwrite: bool, skip_existing:
         left_out = _left_out([source for source in _once(sources) if source.is_dir()])
     _check_apart(jobs)
     kept = [job.output for job in jobs if job.output.is_file()] if skip_existing else []
-    jobs = [job for job in jobs if job.output not in kept]
+    there = set(kept)
+    jobs = [job for job in jobs if job.output not in there]
     for job in jobs:
         if folder is not None and not overwrite and job.output.is_file():
             raise SinkError(

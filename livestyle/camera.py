@@ -25,6 +25,9 @@ _PAUSE = 0.02  # seconds between questions to a camera that has no picture
 _NAP = 0.1  # seconds; after close(), no rest goes on for longer
 # A driver's time of a picture that is older than this, or of the future, is of some other clock.
 _OLDEST = 1.0  # seconds
+# The first picture tells the size. When it waited longer than this for its reader, a new one is taken.
+_LONGEST_WAIT = 0.1  # seconds
+_LONGEST_CATCHING_UP = 0.5  # seconds, with what was kept meanwhile
 _USUAL_FPS = 30.0
 # Thinner black bars come from rounding the size, not from another aspect.
 _THINNEST_BAR = 3  # pixels, both sides together
@@ -65,9 +68,10 @@ class Camera(Protocol):
 class CameraSource:
     """The pictures of a camera as they come. They do not end before close(), whatever happens to the camera.
 
-    Timestamps are seconds since the first picture, from when each was taken if the camera tells it. One that
-    gives no more pictures is opened again and again until it does; meanwhile `problem` says so. Pictures of
-    another size than the first are fitted into its size. Raises SourceError if there is no first picture.
+    Timestamps are seconds since the first picture, from when each was taken if the camera tells it. However
+    long it was open before it is read, the first picture is of the present. A camera that gives no more is
+    opened again and again until it does; meanwhile `problem` says so. Pictures of another size than it had
+    when it was opened are fitted into that. Raises SourceError if it gives none then.
     """
 
     info: VideoInfo
@@ -98,6 +102,7 @@ class CameraSource:
             self.close()
             raise SourceError(f"{camera.name} gives no pictures; {camera.start_hint}")
         self._first = first
+        self._first_came = clock()
         self._size = first.image.shape[1::-1]
         self._size_told = False
         width, height = self._size
@@ -137,12 +142,25 @@ class CameraSource:
 
     def __iter__(self) -> Iterator[Frame]:
         index, timestamp = 0, 0.0
+        if self._clock() - self._first_came > _LONGEST_WAIT:
+            # From a camera that is gone meanwhile the old one comes, so that there is a picture to look at.
+            self._first = self._picture_of_now() or self._first
         taken: _Taken | None = self._first
         while taken is not None and not self._closed:
             timestamp = max(timestamp, taken.at - self._first.at)
             yield Frame(self._fitted(taken.image), index, timestamp)
             index += 1
             taken = self._next()
+
+    def _picture_of_now(self) -> _Taken | None:
+        """The first picture that is waited for: drivers and networks keep some for a reader who is late."""
+        end = self._clock() + _LONGEST_CATCHING_UP
+        while True:
+            asked = self._clock()
+            taken = self._wait_for_picture(_PATIENCE)
+            now = self._clock()
+            if taken is None or now - asked > 0.5 / self.info.fps or now > end:
+                return taken
 
     def _next(self) -> _Taken | None:
         """The next picture, however long it takes; None after close()."""

@@ -88,6 +88,7 @@ def play(
     target_fps: float | None = None,
     seconds: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    take_is_kept: bool = False,
 ) -> LiveReport:
     """Paint the newest picture again and again until the desk, the window, the source or `stopped` ends it.
 
@@ -95,15 +96,15 @@ def play(
     Two frames of the camera wait at most, and one that is painted; a newer one takes the oldest one's place.
     outputs: open, and quick to write.
     target_fps: a rate to keep, None for the camera's; where the network is too slow for it, it paints smaller
-    pictures, and they are brought back to full size. seconds: end after so many. Raises SourceError when the
-    source fails.
+    pictures, and they are brought back to full size. seconds: end after so many. take_is_kept: it goes on for
+    the take alone. Raises SourceError when the source fails, SinkError when nothing is left to paint for.
     """
     camera, network, flicker = FpsMeter(), FpsMeter(), FlickerMeter()
     info = source.info
     governor = Governor(target_fps or info.fps, scales_for(info.height, info.width))
     with ExitStack() as stack:
         painter = stack.enter_context(PacedStylizer(stylizer, governor))
-        show = _Show(source, stylizer, painter, desk, saver, window, outputs, flicker)
+        show = _Show(source, stylizer, painter, desk, saver, window, outputs, flicker, take_is_kept)
         captured = stack.enter_context(
             ReadAhead(_counted(source, camera), _WAITING, WhenFull.DROP_OLDEST),
         )
@@ -163,6 +164,7 @@ class _Show:
         window: Window | None,
         outputs: Sequence[FrameSink],
         flicker: FlickerMeter,
+        take_is_kept: bool,
     ) -> None:
         self.delays: deque[float] = deque(maxlen=_DELAYS)
         self.screen = FpsMeter()
@@ -176,6 +178,7 @@ class _Show:
         self._window = window
         self._outputs = list(outputs)
         self._flicker = flicker
+        self._take_is_kept = take_is_kept
         self._newest: Frame | None = None
         self._snapshots = desk.snapshots
         self._message, self._message_ends = "", 0.0
@@ -203,25 +206,30 @@ class _Show:
             self.delays.append(self._source.now() - fresh.timestamp)
 
     def fail(self, error: SinkError) -> None:
-        """An output is lost; the show goes on."""
+        """Tell what is lost."""
         self.failed.append(str(error))
         self._say(str(error))
         _log.warning("%s", error)
+
+    def _lose(self, error: SinkError) -> None:
+        """An output or a recording is lost; the show goes on unless it was the last."""
+        is_recording = self._saver.recorded is not None
+        if self._window is None and not (self._outputs or is_recording or self._take_is_kept):
+            raise error
+        self.fail(error)
 
     def _deliver(self, frame: Frame) -> None:
         try:
             self._saver.write(frame)
         except SinkError as error:
             self._desk.recording = False
-            self.fail(error)
+            self._lose(error)
         for output in list(self._outputs):
             try:
                 output.write(frame)
             except SinkError as error:
                 self._outputs.remove(output)
-                if self._window is None and not self._outputs and self._saver.recorded is None:
-                    raise  # nobody sees anything any more
-                self.fail(error)
+                self._lose(error)
 
     def _hear(self) -> bool:
         if self._window is None:
@@ -249,7 +257,7 @@ class _Show:
         except SinkError as error:
             self._desk.recording = self._saver.recorded is not None
             self._snapshots = self._desk.snapshots
-            self.fail(error)
+            self._lose(error)
 
     def _say(self, message: str) -> None:
         self._message, self._message_ends = message, time.monotonic() + _MESSAGE

@@ -6,8 +6,8 @@ A model may come from a stranger, so the text is bounded and checked field by fi
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -205,8 +205,9 @@ def _check_quality(quality: Mapping[str, Any]) -> None:
             case str():
                 _check_line(value, "a text in the quality", 1000)
             case int() | float():
-                if not math.isfinite(value):
-                    raise ValueError("the quality holds a number that is not finite")
+                # Not isfinite: it fails on whole numbers beyond the largest float. NaN is not <= either.
+                if not abs(value) <= sys.float_info.max:
+                    raise ValueError("the quality holds a number that is not finite, or too large")
             case None:
                 pass
             case _:

@@ -12,9 +12,13 @@ from pathlib import Path
 
 from livestyle.errors import SourceError
 
+# The largest pictures that phones take; a decoded one is 600 MB. A file may claim far more in a few bytes.
+MAX_PIXELS = 200_000_000
 # A real file has tens of chunks before its pixels; a bound keeps a file of empty ones from taking long.
 _MAX_CHUNKS = 10_000
 _EXIF_MARK = b"Exif\0\0"
+# Of these, decoders read no length: TEM, then RST0 to RST7, SOI and EOI (ITU-T T.81, table B.1).
+_BARE_MARKERS = (0x01, *range(0xD0, 0xDA))
 _ORIENTATION, _EXTRA_SAMPLES, _WIDTH, _HEIGHT = 0x0112, 0x0152, 0x0100, 0x0101
 
 
@@ -76,9 +80,13 @@ def _jpeg(content: bytes) -> PictureHeader:
     for _ in range(_MAX_CHUNKS):
         while content[at] == 0xFF and content[at + 1] == 0xFF:  # fill bytes
             at += 1
-        mark, kind, length = struct.unpack_from(">BBH", content, at)
-        if mark != 0xFF:
+        mark, kind = content[at], content[at + 1]
+        if mark != 0xFF or kind == 0:  # no marker: decoders would look for the next one anywhere behind it
             break
+        if kind in _BARE_MARKERS:
+            at += 2
+            continue
+        (length,) = struct.unpack_from(">H", content, at + 2)
         body = at + 4
         if kind == 0xE1 and content.startswith(_EXIF_MARK, body):
             orientation = _exif_orientation(content[body + len(_EXIF_MARK) : at + 2 + length])
@@ -144,15 +152,22 @@ def _exif_orientation(blob: bytes) -> int:
 
 
 def _tiff_tags(content: bytes) -> Iterator[tuple[int, int]]:
-    """Number and value of the tags in a TIFF's first directory that hold one whole number."""
+    """Number and value of the tags in a TIFF's first directory that hold one whole number.
+
+    Of tags with the same number, the first counts and the others do not, as in libtiff.
+    """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
     if order is None:
         raise ValueError("no TIFF")
     (directory,) = struct.unpack_from(f"{order}I", content, 4)
     (count,) = struct.unpack_from(f"{order}H", content, directory)
+    seen = set()
     for index in range(count):
         at = directory + 2 + 12 * index
         tag, kind, n_values = struct.unpack_from(f"{order}HHI", content, at)
+        if tag in seen:
+            continue
+        seen.add(tag)
         if n_values == 1 and kind in (3, 4):  # SHORT, LONG
             (value,) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", content, at + 8)
             yield tag, value

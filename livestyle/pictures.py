@@ -12,15 +12,13 @@ import numpy.typing as npt
 
 from livestyle.errors import SinkError, SourceError
 from livestyle.frame import Image, check_image
-from livestyle.picture_header import read_header
+from livestyle.picture_header import MAX_PIXELS, read_header
 from livestyle.silence import native_stderr_silenced
 from livestyle.whole_file import WholeFile
 
 Bytes = npt.NDArray[np.uint8]  # (H, W) or (H, W, channels)
 Alpha = npt.NDArray[np.uint8]  # (H, W), 255 is opaque
 
-# The largest pictures that phones take; a decoded one is 600 MB. A file may claim far more in a few bytes.
-MAX_PIXELS = 200_000_000
 MAX_FILE_BYTES = 1 << 30
 
 READABLE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})

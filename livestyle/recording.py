@@ -21,7 +21,8 @@ class RecordingSink:
     makes it an mp4 like any other; one that was never closed is fragmented, which most players know.
     When no frame came, no file is left.
 
-    quality: 0 to 100. An existing file is replaced only with overwrite. Raises SinkError.
+    quality: 0 to 100. An existing file is replaced only with overwrite, and by the first frame: it stays
+    where none came. Raises SinkError.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class RecordingSink:
         self._quality = quality
         self._overwrite = overwrite
         self._writer: VideoWriter | None = None
+        self._is_open = self._is_new = False
 
     @property
     def closed(self) -> bool:
@@ -41,25 +43,28 @@ class RecordingSink:
 
     def __enter__(self) -> Self:
         with write_errors(self._path):
-            self._path.touch(exist_ok=self._overwrite)
-            try:
-                self._writer = VideoWriter(self._path, self._info, self._quality, live=True)
-            except BaseException:
-                self._remove()
-                raise
+            self._is_new = not (self._overwrite and self._path.exists())
+            # To tell at once what cannot be written. Not "w", which would empty an old file.
+            with self._path.open("ab" if self._overwrite else "xb"):
+                self._is_open = True
         return self
 
     def write(self, frame: Frame) -> None:
-        if self._writer is None:
+        if not self._is_open:
             raise ValueError("the sink is not open")
         with write_errors(self._path):
+            if self._writer is None:
+                self._writer = VideoWriter(self._path, self._info, self._quality, live=True)
             self._writer.write(frame.image, frame.timestamp)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         writer, self._writer = self._writer, None
+        was_open, self._is_open = self._is_open, False
         if writer is None:
+            if was_open and self._is_new:
+                self._remove()
             return
         try:
             with write_errors(self._path):

@@ -49,10 +49,9 @@ def open_camera(spec: str, *, size: tuple[int, int] | None = None, fps: float | 
     asked of cameras and kept by the screen. Raises SourceError.
     """
     height = size[1] if size else None
-    # Links such as those in /dev/v4l/by-id, too: their names stay the same from day to day.
-    device = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", os.path.realpath(spec) if spec[:1] == "/" else spec)
-    if device:
-        camera = LocalCamera(int(device[1]), size, fps)
+    number = camera_number(spec)
+    if number is not None:
+        camera = LocalCamera(number, size, fps)
         source = CameraSource(camera)
         missed = camera.missed(source.info)
         if missed is not None:
@@ -72,6 +71,13 @@ def open_camera(spec: str, *, size: tuple[int, int] | None = None, fps: float | 
     return LoopedFileSource(path, height=height)
 
 
+def camera_number(spec: str) -> int | None:
+    """The number of this machine's camera that a text names; None where it names something else."""
+    # Links such as those in /dev/v4l/by-id, too: their names stay the same from day to day.
+    device = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", os.path.realpath(spec) if spec[:1] == "/" else spec)
+    return int(device[1]) if device else None
+
+
 class LoopedFileSource:
     """A video file that plays at its own pace, over and over, as if a camera looked at it.
 
@@ -89,7 +95,7 @@ class LoopedFileSource:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._path = path
+        self.path = path
         self._height = height
         self._clock = clock
         self._sleep = sleep
@@ -150,7 +156,7 @@ class LoopedFileSource:
 
     def _rewind(self) -> None:
         self._file.close()
-        file = VideoFileSource(self._path, height=self._height)
+        file = VideoFileSource(self.path, height=self._height)
         with self._lock:
             self._file = file
             if self._closed:

@@ -25,9 +25,10 @@ _LONGEST = 1e6  # seconds, of a time or a fade
 _SWITCHES = ("own_colours", "frozen")
 _KEYS = {"at", "over", "mix", "strength", "smooth", *_SWITCHES}
 # 1:30: starry_night at 80% over 2s
+# Single spaces: a long run of them, tried again from each of its places, would take for ever.
 _LINE = re.compile(
-    r"(?:(?P<minutes>\d{1,5}):)?(?P<seconds>\d{1,6}(?:\.\d{1,9})?)s?\s*:\s+(?P<mix>.+?)"
-    r"(?:\s+at\s+(?P<strength>\d{1,3}(?:\.\d{1,9})?)\s*%)?(?:\s+over\s+(?P<over>\d{1,6}(?:\.\d{1,9})?)\s*s?)?"
+    r"(?:(?P<minutes>\d{1,5}):)?(?P<seconds>\d{1,6}(?:\.\d{1,9})?)s? ?: (?P<mix>.+?)"
+    r"(?: at (?P<strength>\d{1,3}(?:\.\d{1,9})?) ?%)?(?: over (?P<over>\d{1,6}(?:\.\d{1,9})?) ?s?)?"
 )
 _EXAMPLE = "write it like `0s: starry_night; 4s: great_wave over 2s`"
 
@@ -84,12 +85,8 @@ def write_take(path: Path, take: Take, manifest: Manifest, *, overwrite: bool = 
     ]
     rows = ",\n".join("  " + json.dumps(cue) for cue in cues)
     text = f'{{"livestyle_take": {FORMAT}, "model": {json.dumps(manifest.name)}, "cues": [\n{rows}\n]}}\n'
-    file = WholeFile(path, overwrite)
-    try:
-        file.begin().write_text(text, encoding="utf-8")
-        file.complete()
-    finally:
-        file.abandon()
+    with WholeFile(path, overwrite) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def parse_take(text: str, manifest: Manifest, *, where: str) -> Take:
@@ -120,7 +117,7 @@ def parse_script(text: str, manifest: Manifest, *, where: str, smooth: float = 0
     """
     cues = []
     for line in text.splitlines():
-        for part in filter(None, (piece.strip() for piece in line.partition("#")[0].split(";"))):
+        for part in filter(None, (" ".join(piece.split()) for piece in line.partition("#")[0].split(";"))):
             match = _LINE.fullmatch(part)
             if match is None:
                 raise SourceError(f"{where}: cannot read {part[:60]!r}; {_EXAMPLE}")

@@ -51,7 +51,9 @@ class StopSignal:
 
     def __enter__(self) -> None:
         self._before = {
-            number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self._ask)
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) is not signal.SIG_IGN  # as a shell has it for what runs behind it
         }
 
     def __exit__(self, *_: object) -> None:

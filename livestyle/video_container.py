@@ -101,6 +101,14 @@ def _moving_picture(path: Path, container: InputContainer) -> VideoStream:
     return stream
 
 
+def promised_frames(container: InputContainer, stream: VideoStream) -> int:
+    """How many frames a whole file shows, from what it says before any is read; 0 where it does not."""
+    if "mp4" not in container.format.name.split(","):
+        return stream.frames
+    # `frames` counts what is stored. Trimmers often cut nothing away: an edit list says what of it is shown.
+    return min(stream.frames, sum(not entry.is_discard for entry in stream.index_entries))
+
+
 def is_photo(container: InputContainer, path: Path) -> bool:
     """Whether the file at `path`, open as `container`, is of a kind for pictures and holds just one.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
+from livestyle.errors import SourceError
 from livestyle.frame import Image
 
 if TYPE_CHECKING:
@@ -48,17 +50,31 @@ _QUARTER_TURNS = ((False, False, False), (True, False, True), (False, True, True
 
 
 class RgbReader:
-    """Turns decoded pictures into RGB, by the matrix that the file names or the usual one for its size."""
+    """Turns a file's decoded pictures into RGB, by the matrix that it names or the usual one for their size.
 
-    def __init__(self) -> None:
+    The usual one serves too where libav does not know the named one, such as YCgCo: rather other colours than
+    no picture. Raises SourceError for pixels that nothing turns into RGB.
+    """
+
+    def __init__(self, path: Path) -> None:
         from av.video.reformatter import Colorspace, VideoReformatter
 
+        self._path = path
         self._reformatter = VideoReformatter()
         self._small, self._large = Colorspace.ITU601, Colorspace.ITU709
 
     def __call__(self, picture: av.VideoFrame) -> Image:
-        matrix = None
-        if picture.colorspace == _UNSPECIFIED_MATRIX:
-            matrix = self._large if picture.height > 576 else self._small
-        rgb = self._reformatter.reformat(picture, format="rgb24", src_colorspace=matrix)
-        return np.asarray(rgb.to_ndarray(), np.uint8)
+        import av
+
+        usual = self._large if picture.height > 576 else self._small
+        matrices = (usual,) if picture.colorspace == _UNSPECIFIED_MATRIX else (None, usual)
+        for matrix in matrices:
+            try:
+                rgb = self._reformatter.reformat(picture, format="rgb24", src_colorspace=matrix)
+                return np.asarray(rgb.to_ndarray(), np.uint8)
+            except av.FFmpegError as error:
+                refused = error
+        pixels = picture.format.name
+        raise SourceError(
+            f"cannot read {self._path}: nothing turns its {pixels} pixels into RGB; convert it to H.264"
+        ) from refused

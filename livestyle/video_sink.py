@@ -11,7 +11,7 @@ from livestyle.errors import SinkError
 from livestyle.frame import Frame, VideoInfo
 from livestyle.video_source import VideoFileSource
 from livestyle.video_writer import DEFAULT_QUALITY, VideoWriter, check_output, write_errors
-from livestyle.whole_file import WholeFile
+from livestyle.whole_file import WholeFile, is_same_file
 
 
 class VideoFileSink:
@@ -39,7 +39,7 @@ class VideoFileSink:
         overwrite: bool = False,
     ) -> None:
         check_output(path, info, quality)
-        if template is not None and _is_same(path, template.path):
+        if template is not None and is_same_file(path, template.path):
             raise SinkError(f"{path} is the video that is read; give the output another name")
         self._info = info
         self._template = template
@@ -90,10 +90,3 @@ class VideoFileSink:
         with write_errors(self._file.path):
             self._writer.finish(self._template.last_frame_duration if self._template else Fraction(0))
         self._file.complete()
-
-
-def _is_same(path: Path, other: Path) -> bool:
-    try:
-        return path.samefile(other)
-    except (OSError, ValueError):
-        return False

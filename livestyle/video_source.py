@@ -17,7 +17,7 @@ import numpy as np
 
 from livestyle.errors import SourceError
 from livestyle.frame import Frame, VideoInfo
-from livestyle.video_container import LONGEST_SIDE, beginning_of, exact, is_photo, open_video
+from livestyle.video_container import LONGEST_SIDE, beginning_of, exact, is_photo, open_video, promised_frames
 from livestyle.video_picture import RgbReader, Upright
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class VideoFileSource:
         self.stretch = None if self._end_pts is None else (self._end_pts - self._zero_pts) * self.time_base
         self.duration = self._duration()
         self._upright = Upright.of(first)
-        self._to_rgb = RgbReader()
+        self._to_rgb = RgbReader(self.path)
         width, shown_height = first.width, first.height
         aspect = exact(self._stream.sample_aspect_ratio or Fraction(1))
         self.pixel_aspect = aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else Fraction(1)
@@ -114,7 +114,7 @@ class VideoFileSource:
         if height is not None and height < shown_height:
             width, shown_height = max(1, round(width * height / shown_height)), height
         whole = not self.trimmed and self._end_pts is None
-        count = self._stream.frames if whole else 0
+        count = promised_frames(self._container, self._stream) if whole else 0
         self.info = VideoInfo(width, shown_height, float(_rate(self._stream)), count or None)
         if first.color_trc in _HDR_CURVES:
             _log.warning("%s is HDR video: its colours will look pale", self.path)
@@ -167,7 +167,7 @@ class VideoFileSource:
     def refuse_cut_off(self, count: int) -> None:
         """Raise SourceError where `count`, all the frames that came, is far from what the file promised."""
         expected = self.info.frame_count
-        # A tenth, because edit lists and damaged pieces hide some frames of a file that is whole.
+        # A tenth, because damaged pieces hide some frames of a file that is whole.
         if expected is not None and count < 0.9 * expected:
             raise SourceError(
                 f"{self.path} is cut off: only {count} of {expected} frames can be read; "

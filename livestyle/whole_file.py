@@ -125,3 +125,11 @@ class WholeFile:
             return SinkError(f"cannot write {self.path}: {error}")
         step = _NEXT_STEPS.get(error.errno or 0)
         return SinkError(f"cannot write {self.path}: {error.strerror or error}{f'; {step}' if step else ''}")
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two names lead to one file that exists, through whatever links and folders."""
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):
+        return False

@@ -65,8 +65,12 @@ def write_clip(
     period: int = 24,
     aspect: Fraction | None = None,
     chapters: bool = False,
+    matrix: int | None = None,
 ) -> Path:
-    """A video of picture(0), picture(1), … at the given times, with a key frame every 5 frames."""
+    """A video of picture(0), picture(1), … at the given times, with a key frame every 5 frames.
+
+    matrix: what the file says its colours are, whatever they are (ITU-T H.273, MatrixCoefficients).
+    """
     import av
 
     container: Any  # PyAV's types know no codec by a variable name
@@ -77,6 +81,8 @@ def write_clip(
         video.codec_context.gop_size = 5
         if aspect is not None:
             video.codec_context.sample_aspect_ratio = aspect
+        if matrix is not None:
+            video.codec_context.colorspace = matrix
         video.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         if codec == "libx264":
             video.codec_context.options = {"crf": "12"}
@@ -147,6 +153,18 @@ def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
     at = content.index(b"tkhd") + 4 + 40
     one = 1 << 16
     content[at : at + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+def trim(path: Path, start: float, seconds: float) -> Path:
+    """Show a stretch of an mp4 as lossless trimmers do: in the edit list of its first track alone."""
+    content = bytearray(path.read_bytes())
+    # version 0 of each box: 4 bytes of version, then 8 of dates, or of a count (ISO 14496-12)
+    movie, media, edit = (content.index(kind) + 4 for kind in (b"mvhd", b"mdhd", b"elst"))
+    (movie_rate,), (media_rate,) = (struct.unpack_from(">I", content, at + 12) for at in (movie, media))
+    (begin,) = struct.unpack_from(">i", content, edit + 12)
+    struct.pack_into(">Ii", content, edit + 8, round(seconds * movie_rate), begin + round(start * media_rate))
     path.write_bytes(content)
     return path
 

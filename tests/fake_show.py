@@ -102,6 +102,7 @@ class Stage:
         self.take = Take([Cue(0.0, (1.0, 0.0, 0.0))])
         self.desk = Desk(self.take, fade=0.0)
         self.folder = folder
+        self.saver = Saver
 
     def play(
         self,
@@ -114,5 +115,5 @@ class Stage:
         """options: play()'s own."""
         painter = stylizer or Stylizer(FakeEngine(), tiny_manifest())
         options |= {"window": window, "outputs": outputs}
-        with Saver(camera.info, self.folder) as saver:
+        with self.saver(camera.info, self.folder) as saver:
             return play(camera, painter, self.take, self.desk, saver, **options)

@@ -26,9 +26,9 @@ def encoded(suffix: str, pixels: Any, options: list[int] | None = None) -> bytes
 
 
 def tiff(entries: list[tuple[int, int, int]], pixels: bytes = b"", order: str = "<") -> bytes:
-    """A TIFF, or EXIF, by hand. entries: tag, type (3: 16 bits, 4: 32 bits), value."""
+    """A TIFF, or EXIF, by hand. entries: tag, type (3: 16 bits, 4 and 9: 32 bits), value."""
     directory = struct.pack(f"{order}H", len(entries))
-    for tag, kind, value in sorted(entries):
+    for tag, kind, value in sorted(entries, key=lambda entry: entry[0]):
         packed = struct.pack(f"{order}{'H' if kind == 3 else 'I'}", value).ljust(4, b"\0")
         directory += struct.pack(f"{order}HHI", tag, kind, 1) + packed
     mark = b"II*\0" if order == "<" else b"MM\0*"
@@ -151,3 +151,12 @@ def read(tmp_path: Path, content: bytes, name: str = "x.png") -> Any:
     path = tmp_path / name
     path.write_bytes(content)
     return read_picture(path)
+
+
+def jpeg_behind(marker: bytes, size: int) -> bytes:
+    """A JPEG of size x size whose marker comes before the frame, which a length behind it would jump over."""
+    small = encoded(".jpg", np.zeros((4, 4, 3), np.uint8))
+    start = small.index(b"\xff\xc0")
+    frame = patched(small, start + 5, struct.pack(">HH", size, size))[start : start + 19]
+    hidden = marker + frame  # the frame's own marker, FF C0, as a length
+    return small[:2] + hidden + bytes(2 + 0xFFC0 - len(hidden)) + small[start:]

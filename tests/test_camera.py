@@ -84,6 +84,35 @@ def test_a_camera_may_take_a_while_to_wake_up() -> None:
     assert index_of(next(iter(source_of([None] * 20 + [bgr(3)]))).image) == 3
 
 
+class KeepingCapture(FakeCapture):
+    """A driver or a network that keeps the second to the fifth picture for a reader who is late."""
+
+    def grab(self) -> bool:
+        before = self._clock.now
+        came = super().grab()
+        if 2 <= self.grabs <= 5:
+            self._clock.now = before
+        return came
+
+
+@pytest.mark.parametrize(("kind", "first"), [(FakeCapture, 1), (KeepingCapture, 5)])
+def test_a_reader_who_comes_late_begins_with_the_present(kind: type[FakeCapture], first: int) -> None:
+    clock = Clock()
+    source = opened(FakeCamera(clock, kind(clock, [bgr(index) for index in range(9)])), clock)
+    clock.now += 3.0  # a model is loaded
+    came = [(index_of(frame.image), frame.timestamp, source.now()) for frame in islice(source, 2)]
+    assert [index for index, _, _ in came] == [first, first + 1]
+    assert [timestamp for _, timestamp, _ in came] == pytest.approx([0, 0.04])
+    assert [now for _, _, now in came] == pytest.approx([0, 0.04])
+
+
+def test_a_reader_who_comes_at_once_misses_nothing() -> None:
+    clock = Clock()
+    source = opened(FakeCamera(clock, FakeCapture(clock, [bgr(0), bgr(1)])), clock)
+    clock.now += 0.09
+    assert [index_of(frame.image) for frame in islice(source, 2)] == [0, 1]
+
+
 def test_a_camera_without_pictures_is_one_sentence() -> None:
     clock = Clock()
     capture = FakeCapture(clock)

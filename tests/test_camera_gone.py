@@ -73,6 +73,28 @@ def test_a_reader_that_takes_its_time_is_no_problem_of_the_camera() -> None:
     assert source.problem is None
 
 
+def test_a_camera_that_is_gone_before_it_is_read_shows_its_old_picture_and_is_waited_for() -> None:
+    clock = Clock()
+    camera = FakeCamera(clock, FakeCapture(clock, [bgr(0)]), None, FakeCapture(clock, [bgr(1)]))
+    said = []
+    with opened(camera, clock) as source:
+        clock.now += 3.0
+        frames = iter(source)
+        assert index_of(next(frames).image) == 0
+        clock.watch = lambda: said.append(source.problem)
+        assert index_of(next(frames).image) == 1
+    assert SILENT in said
+
+
+def test_closing_a_camera_that_is_gone_before_it_is_read_ends_soon() -> None:
+    clock = Clock()
+    source = opened(FakeCamera(clock, FakeCapture(clock, [bgr(0)])), clock)
+    clock.now += 3.0
+    clock.watch = source.close
+    assert list(source) == []
+    assert clock.now - 1003 < 0.3
+
+
 class StuckCapture(FakeCapture):
     """A camera that blocks in grab() after its first picture, until it is let go."""
 

@@ -177,3 +177,13 @@ def test_models_of_any_number_of_styles_are_listed(run: Run, tmp_path: Path) -> 
     status, stdout, _ = run("styles", "--model", tiny_model(tmp_path / "m.onnx", 8))
     assert status == 0
     assert len(stdout.splitlines()) == 8
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "a.toml"], ["export", "a.pt", "a.onnx"], ["optimize", "a.jpg", "b.jpg", "c.png"]]
+)
+def test_without_torch_a_command_says_how_to_get_it(
+    words: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livestyle.cli.options.find_spec", lambda _: None)
+    assert run(*words) == (1, "", "error: this command needs torch: pip install 'livestyle[train]'\n")

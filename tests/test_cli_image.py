@@ -10,10 +10,13 @@ import cv2
 import numpy as np
 import pytest
 from commands import Run, is_one_error, written
-from fakes import tiny_stylized
+from fakes import FakeEngine, tiny_manifest, tiny_stylized
 from locked import locked_folder
 
+from livestyle.engines.contract import FrameBatch, MixVector
+from livestyle.errors import DeviceError
 from livestyle.pictures import read_picture
+from livestyle.stylizer import Stylizer
 
 
 @pytest.fixture
@@ -86,6 +89,44 @@ def test_a_folder_that_was_begun_goes_on(
     status, stdout, _ = run(*command, "--overwrite")
     assert (status, stdout) == (0, f"2 pictures in {out}\n")
     assert read_picture(out / "a.png")[0].shape == (33, 47, 3)
+
+
+class SmallEngine(FakeEngine):
+    """Runs out of memory above 64 lines."""
+
+    def run(self, frame: FrameBatch, style_mix: MixVector) -> FrameBatch:
+        if frame.shape[1] > 64:
+            raise DeviceError(f"failed on {frame.shape[1]} lines")
+        return super().run(frame, style_mix)
+
+
+def heights(folder: Path, lines: list[int]) -> Path:
+    folder.mkdir()
+    for number, height in enumerate(lines):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((height, 40, 3), 90, np.uint8))
+    return folder
+
+
+def test_a_folder_survives_pictures_that_are_too_large_for_the_device(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "livestyle.stylizer.open_stylizer", lambda *_, **__: Stylizer(SmallEngine(), tiny_manifest())
+    )
+    photos, out = heights(tmp_path / "photos", [80, 80, 40, 80, 80, 40]), tmp_path / "out"
+    written(photos / "2b.png", b"no picture")  # says nothing of the device
+    status, stdout, stderr = run("image", photos, out)
+    assert (status, stdout, names_in(out)) == (1, f"2 pictures in {out}, 5 failed\n", ["2.png", "5.png"])
+    assert f"error: cannot paint {photos / '0.png'}: failed on 80 lines" in stderr.splitlines()
+
+    status, _, stderr = run("image", photos, out, "--skip-existing")
+    assert (status, stderr.splitlines()[-1]) == (
+        1,
+        f"error: gave up after 3 pictures in a row: cannot paint {photos / '3.png'}: failed on 80 lines",
+    )
+    assert str(photos / "4.png") not in stderr
+    status, _, stderr = run("image", photos / "0.png", tmp_path / "0.png")
+    assert (status, is_one_error(stderr), "gave up" in stderr) == (1, True, False)
 
 
 @pytest.mark.parametrize(

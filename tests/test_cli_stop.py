@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import Run
 
-from livestyle.terminal import Stopped, raise_stopped
+from livestyle.terminal import Stopped, StopSignal, raise_stopped
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
 
@@ -115,3 +116,14 @@ def test_a_second_signal_does_not_wait_for_the_import(tmp_path: Path) -> None:
 def test_outside_of_an_import_a_signal_raises_at_once() -> None:
     with pytest.raises(Stopped):
         raise_stopped(signal.SIGINT, None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_is_ignored_from_the_start_stays_so(number: signal.Signals, run: Run) -> None:
+    """nohup ignores SIGHUP for a command, and a shell SIGINT for one that runs behind it."""
+    signal.signal(number, signal.SIG_IGN)  # `run` puts it back
+    assert run("--version")[0] == 0
+    assert signal.getsignal(number) is signal.SIG_IGN
+    with StopSignal():
+        assert signal.getsignal(number) is signal.SIG_IGN
+    assert signal.getsignal(number) is signal.SIG_IGN

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import read_back, write_clip
+from clips import read_back, trim, write_clip
 from commands import Run, is_one_error, written
 
 
@@ -82,6 +82,15 @@ def test_a_video_that_is_cut_off_is_refused(run: Run, tiny_model_path: Path, tmp
     assert "of 20 frames" in stderr or "no " in stderr
     status, _, _ = run("video", whole, out, "--model", tiny_model_path)
     assert status == 0
+
+
+def test_a_video_that_was_trimmed_without_cutting_is_painted(
+    run: Run, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    trimmed = trim(write_clip(tmp_path / "trimmed.mp4", pts=range(20)), 0.2, 0.4)
+    out = tmp_path / "out.mp4"
+    status, _, stderr = run("video", trimmed, out, "--model", tiny_model_path)
+    assert (status, len(read_back(out).images)) == (0, 10), stderr
 
 
 def test_an_existing_file_is_kept_unless_told(

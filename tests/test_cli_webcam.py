@@ -93,6 +93,7 @@ def test_a_take_by_hand_changes_the_style_on_the_way(
     ("words", "says", "status"),
     [
         (["--no-window"], "nobody would see it; add --record FILE, --virtual-camera or --save-take", 1),
+        (["--no-window", "--seconds", "60"], "nobody would see it", 1),
         (["--camera", "missing.mp4"], "there is no camera or file missing.mp4", 1),
         (["--size", "big"], "is no size", 2),
         (["--smooth", "much"], "is no smoothing", 2),
@@ -126,10 +127,59 @@ def test_what_cannot_be_played_is_one_line(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def start_recording(film: Path, model: Path, out: Path) -> subprocess.Popen[str]:
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize(
+    ("record", "camera"),
+    [
+        ("link.mp4", "FILM"),
+        ("FILM", "link.mp4"),
+        ("hard.mp4", "FILM"),
+        ("FILM", "file://FILM"),
+        ("camera.mp4", "FILM"),
+        ("a/../camera.mp4", "camera.mp4"),
+    ],
+)
+def test_the_film_that_plays_is_not_recorded_over_under_any_name(
+    record: str, camera: str, run: Run, film: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(film.parent)
+    Path("a").mkdir()
+    Path("link.mp4").symlink_to(film)
+    Path("hard.mp4").hardlink_to(film)
+    content = film.read_bytes()
+    names = [name.replace("FILM", str(film)) for name in (record, camera)]
+    status, _, stderr = run(
+        *("webcam", "--no-window", "--record", names[0], "--camera", names[1], "--overwrite"),
+        *("--seconds", "0.5", "--model", tiny_model_path),
+    )
+    assert film.read_bytes() == content
+    assert (status, is_one_error(stderr)) == (1, True), stderr
+    assert f"{names[0]} is the film that plays" in stderr
+
+
+@pytest.mark.parametrize("missing", ["display", "driver"])
+def test_a_show_that_cannot_begin_leaves_the_old_recording(
+    missing: str, run: Run, film: Path, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing == "display" and sys.platform != "linux":
+        pytest.skip("other systems always have a screen")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", None)  # how Python notes that there is no such module
+    old = tmp_path / "old.mp4"
+    old.write_bytes(b"old")
+    output = [] if missing == "display" else ["--no-window", "--virtual-camera"]
+    status, _, stderr = run(
+        *("webcam", *output, "--camera", film, "--record", old, "--overwrite"),
+        *("--model", tiny_model_path),
+    )
+    assert (status, is_one_error(stderr)) == (1, True), stderr
+    assert old.read_bytes() == b"old"
+
+
+def start_recording(film: Path, model: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     words = ["webcam", "--no-window", "--camera", str(film), "--record", str(out), "--model", str(model)]
     return subprocess.Popen(
-        [sys.executable, "-m", "livestyle", *words],
+        [sys.executable, "-m", "livestyle", *words, *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -153,6 +203,17 @@ def test_ctrl_c_ends_a_headless_show_as_q_does(film: Path, tiny_model_path: Path
     assert (show.returncode, stdout) == (0, f"{out}\n")
     assert "Traceback" not in stderr
     assert len(read_back(out).images) > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_a_terminal_that_is_closed_leaves_the_take(film: Path, tiny_model_path: Path, tmp_path: Path) -> None:
+    out, take = tmp_path / "show.mp4", tmp_path / "take.json"
+    with start_recording(film, tiny_model_path, out, "--save-take", str(take)) as show:
+        wait_for_recording(out)
+        os.kill(show.pid, signal.SIGHUP)
+        _, stderr = show.communicate(timeout=20)
+    assert (show.returncode, stderr.splitlines()[-1]) == (130, "stopped")
+    assert len(json.loads(take.read_text())["cues"]) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="another way to be killed")

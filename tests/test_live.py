@@ -16,6 +16,7 @@ from livestyle.errors import SinkError, SourceError
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
 from livestyle.pipeline import stylize_frames
+from livestyle.saver import Saver
 from livestyle.smoothing import SMOOTHING
 from livestyle.sources import LoopedFileSource
 from livestyle.stylizer import Stylizer
@@ -145,6 +146,39 @@ def test_an_output_that_breaks_is_told_and_the_show_goes_on(stage: Stage) -> Non
 def test_without_a_window_the_last_output_that_breaks_ends_it(stage: Stage) -> None:
     with pytest.raises(SinkError, match="the output broke"):
         stage.play(FakeCamera(), None, FakeOutput(fails_after=2))
+
+
+class TornSaver(Saver):
+    """Its recording breaks with the first frame."""
+
+    def write(self, frame: Frame) -> None:
+        if self.recorded is not None:
+            self.stop()
+            raise SinkError("the recording broke")
+
+
+def test_without_a_window_a_recording_that_breaks_ends_it_when_it_was_the_last(stage: Stage) -> None:
+    stage.saver, stage.desk.recording = TornSaver, True
+    with pytest.raises(SinkError, match="the recording broke"):
+        stage.play(FakeCamera(), None, seconds=5)
+    with pytest.raises(SinkError, match="the output broke"):
+        stage.play(FakeCamera(), None, FakeOutput(fails_after=9), seconds=5)
+
+
+def test_without_a_window_a_recording_that_cannot_begin_ends_it(stage: Stage) -> None:
+    stage.folder, stage.desk.recording = stage.folder / "missing", True
+    with pytest.raises(SinkError, match="missing"):
+        stage.play(FakeCamera(), None, seconds=5)
+
+
+@pytest.mark.parametrize("kept", ["an output", "the take"])
+def test_without_a_window_it_goes_on_for_what_is_left(stage: Stage, kept: str) -> None:
+    stage.saver, stage.desk.recording = TornSaver, True
+    outputs = [FakeOutput(None if kept == "an output" else 9)]
+    report = stage.play(FakeCamera(), None, *outputs, take_is_kept=kept == "the take", seconds=0.5)
+    broken = ["the recording broke"] + ["the output broke"] * (kept == "the take")
+    assert report.failed == tuple(broken)
+    assert report.seconds >= 0.5
 
 
 def test_a_snapshot_that_cannot_be_written_is_told(stage: Stage) -> None:

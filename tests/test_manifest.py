@@ -113,6 +113,7 @@ def test_a_strangers_manifest_is_refused_in_one_line(spoil: Spoil, says: str) ->
         " " * (MAX_JSON_LENGTH + 1),
         tiny_manifest().to_json().replace("0.5", "1e999"),
         tiny_manifest().to_json().replace("0.5", "NaN"),
+        tiny_manifest().to_json().replace("0.5", "1" + "0" * 400),
         tiny_manifest().to_json().replace('"version": "1"', '"version": "1", "version": "2"'),
     ],
     ids=lambda text: text[:12],

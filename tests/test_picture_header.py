@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -17,10 +19,12 @@ from picture_files import (
     encoded,
     exif,
     grey_tiff,
+    jpeg_behind,
     jpeg_with_exif,
     patched,
     png_with,
     read,
+    tiff,
     webp_with_exif,
 )
 
@@ -86,6 +90,39 @@ def test_a_picture_that_claims_too_much_is_refused_before_it_is_decoded(
 ) -> None:
     with pytest.raises(SourceError, match=f"is {width}x{height}, more than 200 million pixels"):
         read(tmp_path, claims(kind, width, height))
+
+
+@pytest.mark.parametrize("marker", [0x01, *range(0xD0, 0xDA)])
+def test_a_frame_does_not_hide_behind_a_marker_without_a_length(marker: int, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is 20000x20000, more than 200 million pixels"):
+        read(tmp_path, jpeg_behind(bytes([0xFF, marker]), 20_000))
+
+
+def test_a_frame_does_not_hide_behind_what_is_no_marker(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="its header cannot be read"):
+        read(tmp_path, jpeg_behind(b"\xff\0", 20_000))
+
+
+@pytest.mark.parametrize(("kind", "width"), [(3, 20_000), (4, 20_000), (9, 0)])  # 9: a number with a sign
+def test_the_first_of_a_tiff_s_widths_counts_as_for_its_decoder(
+    kind: int, width: int, tmp_path: Path
+) -> None:
+    content = tiff([(256, kind, 20_000), (256, 4, 4), (257, 4, 20_000)])
+    with pytest.raises(SourceError, match=f"is {width}x20000"):
+        read(tmp_path, content)
+
+
+def test_the_decoder_has_the_same_bound_where_a_header_deceives(tmp_path: Path) -> None:
+    (tmp_path / "huge.png").write_bytes(claims("png", 20_000, 10_001))
+    code = (
+        "import sys; from livestyle.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "import cv2\n"
+        "try: cv2.imread('huge.png')\nexcept cv2.error as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "CV_IO_MAX_IMAGE_PIXELS" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "gif", "tiff"])

@@ -220,6 +220,16 @@ def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path: Path) -> Non
     assert len(read_back(out).images) == 2
 
 
+@pytest.mark.parametrize("error", [None, RuntimeError])
+def test_an_existing_file_stays_where_no_frame_came(tmp_path: Path, error: type[Exception] | None) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_text("old")
+    with suppress(RuntimeError), RecordingSink(out, INFO, overwrite=True):
+        if error is not None:
+            raise error
+    assert out.read_text() == "old"
+
+
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     sink = RecordingSink(tmp_path / "out.mp4", INFO)
     (tmp_path / "out.mp4").write_text("somebody else's")
@@ -248,6 +258,17 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None
     path = locked_folder(tmp_path) / "out.mp4"
     with pytest.raises(SinkError, match=REFUSED), RecordingSink(path, INFO):
         pass
+
+
+def test_nothing_can_be_written_before_it_is_open_or_after(tmp_path: Path) -> None:
+    sink = RecordingSink(tmp_path / "out.mp4", INFO)
+    with pytest.raises(ValueError, match="not open"):
+        sink.write(Frame(picture(0), 0, 0.0))
+    with sink:
+        sink.write(Frame(picture(0), 0, 0.0))
+    with pytest.raises(ValueError, match="not open"):
+        sink.write(Frame(picture(1), 1, 0.04))
+    assert len(read_back(tmp_path / "out.mp4").images) == 1
 
 
 @pytest.mark.parametrize(

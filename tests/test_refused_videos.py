@@ -10,6 +10,7 @@ import pytest
 from clips import Sound, picture, write_animation, write_clip
 
 from livestyle.errors import SourceError
+from livestyle.video_picture import RgbReader
 from livestyle.video_source import VideoFileSource
 
 
@@ -102,3 +103,11 @@ def test_a_stretch_without_frames_is_refused(tmp_path: Path, options: dict[str, 
     path = write_clip(tmp_path / "a.mp4")
     with pytest.raises(SourceError, match=words):
         VideoFileSource(path, **options)  # type: ignore[arg-type]
+
+
+def test_pixels_that_nothing_turns_into_rgb_are_refused() -> None:
+    import av
+
+    to_rgb = RgbReader(Path("a.nut"))
+    with pytest.raises(SourceError, match=r"cannot read a\.nut: nothing turns its gray32le pixels into RGB;"):
+        to_rgb(av.VideoFrame(64, 48, "gray32le"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -24,3 +25,16 @@ def test_silence_does_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(sys, "stderr", stream)
         with native_stderr_silenced():
             pass
+
+
+def test_the_terminal_comes_back_when_blocks_of_two_threads_overlap(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    os.write(2, b"before ")
+    with ExitStack() as second:
+        with ExitStack() as first:
+            first.enter_context(native_stderr_silenced())
+            second.enter_context(native_stderr_silenced())
+        os.write(2, b"within ")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "before after"

@@ -15,7 +15,7 @@ from fake_cameras import Clock, bgr
 from livestyle.buffering import WhenFull, buffered
 from livestyle.errors import SourceError
 from livestyle.frame import Frame
-from livestyle.sources import LoopedFileSource, open_camera
+from livestyle.sources import LoopedFileSource, camera_number, open_camera
 
 
 def looped(path: Path, clock: Clock, height: int | None = None) -> LoopedFileSource:
@@ -155,6 +155,25 @@ def test_a_link_to_a_camera_is_that_camera(tmp_path: Path) -> None:
     link.symlink_to("/dev/video987")
     with pytest.raises(SourceError, match="cannot open camera 987"):
         open_camera(str(link))
+
+
+@pytest.mark.parametrize(
+    ("spec", "number"),
+    [
+        ("0", 0),
+        ("/dev/video12", 12),
+        ("LINK", 987),
+        ("screen", None),
+        ("screen:2", None),
+        ("rtsp://host/1", None),
+        ("1.mp4", None),
+        ("20260101", None),
+    ],
+)
+def test_only_this_machine_s_cameras_have_numbers(spec: str, number: int | None, tmp_path: Path) -> None:
+    (tmp_path / "usb-stage-camera-index0").symlink_to("/dev/video987")
+    spec = str(tmp_path / "usb-stage-camera-index0") if spec == "LINK" else spec
+    assert camera_number(spec) == number
 
 
 @pytest.mark.parametrize("prefix", ["", "file://"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,21 @@ def test_a_take_that_exists_is_not_replaced_unless_asked(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
+def test_a_disk_that_does_not_take_it_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "take.json"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))  # stands for a full disk
+    try:
+        with pytest.raises(SinkError, match=r"cannot write .*take\.json: File too large; name another disk"):
+            write_take(path, Take([Cue(0.0, (0.0, 1.0, 0.0, 0.0))]), MANIFEST)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "cues"),
     [
@@ -61,9 +77,18 @@ def test_a_script_may_stand_in_place_of_the_file(tmp_path: Path) -> None:
     assert read_take(script, MANIFEST).cues == read_take(str(tmp_path / "script.txt"), MANIFEST).cues
 
 
+def test_white_space_of_any_length_is_one_space() -> None:
+    """Here and in what is refused below, a megabyte of it takes no longer than other text."""
+    spaces, tabs = " " * 300_000, "\t" * 300_000
+    text = f"0s :{spaces}grey{tabs}80  at {spaces}80 % over\t2 s"
+    cues = parse_script(text, MANIFEST, where="here").cues
+    assert cues == (Cue(0, (0, 0, 0, 1), strength=0.8, over=2),)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        pytest.param(f"0s: a{' ' * 1_000_000}b", "no style 'a b'", id="spaces"),
         ("", "holds no cues"),
         ("# only a note", "holds no cues"),
         ("negative", "cannot read 'negative'"),

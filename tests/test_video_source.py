@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import index_of, picture, set_matrix, write_animation, write_clip
+from clips import index_of, picture, set_matrix, trim, write_animation, write_clip
 
 from livestyle.errors import SourceError
 from livestyle.frame import Image
@@ -60,6 +60,13 @@ def test_colours_are_read_right(tmp_path: Path) -> None:
     _, _, _, images = read(write_clip(tmp_path / "a.mp4"))
     for (row, column), name in {(12, 16): "red", (12, 48): "green", (36, 48): "blue"}.items():
         assert np.abs(images[0][row, column].astype(int) - picture(0)[row, column]).max() <= 4, name
+
+
+@pytest.mark.parametrize("matrix", [8, 10, 11, 12, 13, 14])  # YCgCo, BT.2020 with constant luminance, …
+def test_a_matrix_that_nobody_knows_is_the_usual_one(tmp_path: Path, matrix: int) -> None:
+    _, _, _, images = read(write_clip(tmp_path / "a.mp4", pts=range(2), matrix=matrix))
+    _, _, _, usual = read(write_clip(tmp_path / "b.mp4", pts=range(2)))
+    np.testing.assert_array_equal(images, usual)
 
 
 # A 64x48 picture has red top left, green top right, blue bottom right, grey bottom left.
@@ -232,3 +239,13 @@ def test_a_file_with_fewer_frames_than_it_says_is_cut_off(tmp_path: Path) -> Non
             source.refuse_cut_off(89)
     with VideoFileSource(tmp_path / "a.mp4", end=1.0) as source:
         source.refuse_cut_off(25)
+
+
+def test_a_trimmed_file_is_whole_with_the_frames_that_it_shows(tmp_path: Path) -> None:
+    path = trim(write_clip(tmp_path / "a.mp4", pts=range(100), period=20), 0.28, 1.0)
+    source, indexes, timestamps, _ = read(path)
+    assert indexes == [index % 20 for index in range(7, 32)]
+    assert (timestamps[0], source.info.frame_count) == (0, 25)
+    source.refuse_cut_off(25)
+    with pytest.raises(SourceError, match="only 22 of 25 frames can be read"):
+        source.refuse_cut_off(22)

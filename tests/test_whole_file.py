@@ -9,7 +9,7 @@ import pytest
 from locked import REFUSED, locked_folder
 
 from livestyle.errors import SinkError
-from livestyle.whole_file import WholeFile
+from livestyle.whole_file import WholeFile, is_same_file
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -176,3 +176,18 @@ def test_a_probe_leaves_nothing_and_refuses_what_could_not_be_begun(tmp_path: Pa
     tmp_path.rmdir()
     with pytest.raises(SinkError, match=r"film\.mp4"):
         file.probe()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_one_file_has_many_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    film = tmp_path / "film.mp4"
+    film.write_text("film")
+    (tmp_path / "soft.mp4").symlink_to(film)
+    (tmp_path / "hard.mp4").hardlink_to(film)
+    monkeypatch.chdir(tmp_path)
+    for name in ("film.mp4", "a/../film.mp4", "soft.mp4", "hard.mp4"):
+        assert is_same_file(Path(name), film)
+    (tmp_path / "copy.mp4").write_text("film")
+    for name in ("copy.mp4", "missing.mp4", "null\0.mp4"):
+        assert not is_same_file(Path(name), film)

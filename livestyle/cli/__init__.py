@@ -11,6 +11,10 @@ def main() -> None:
     """Run the command and exit. An error is one line on stderr and status 1, a wrong option 2, Ctrl-C 130."""
     # Before anything is imported, which takes a moment in which people press Ctrl-C too.
     _on_stop(_exit_at_once)
+    from livestyle.picture_header import MAX_PIXELS
+
+    # Read when cv2 is loaded: a second guard, for pictures that are larger than their header seems to say.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
     from livestyle.cli.app import run_command
     from livestyle.cli.options import error_line
     from livestyle.errors import LivestyleError
@@ -30,8 +34,10 @@ def main() -> None:
 
 def _on_stop(handler: signal._HANDLER) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), handler)
+        number = getattr(signal, name, None)
+        # What is ignored from the start stays so: that is how nohup keeps a command running.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _exit_at_once(*_: object) -> None:

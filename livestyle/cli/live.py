@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from livestyle.cli.options import (
     Strength,
     Style,
     Threads,
+    error_line,
     say,
     smoothing_of,
 )
@@ -29,6 +31,8 @@ from livestyle.terminal import StopSignal
 
 if TYPE_CHECKING:
     from livestyle.live import LiveReport
+    from livestyle.manifest import Manifest
+    from livestyle.take import Take
 
 
 def webcam(
@@ -71,7 +75,7 @@ def webcam(
 
     Example: livestyle webcam --style 3 --camera clip.mp4
     """
-    from livestyle.sources import open_camera
+    from livestyle.sources import LoopedFileSource, camera_number, open_camera
 
     if list_all:
         _list_cameras(as_json)
@@ -85,27 +89,28 @@ def webcam(
     from livestyle.sinks import WindowSink
     from livestyle.stylizer import open_stylizer
     from livestyle.take import Cue, Take
-    from livestyle.take_file import check_take_path, write_take
+    from livestyle.take_file import check_take_path
+    from livestyle.whole_file import is_same_file
 
     if save_take is not None:
         check_take_path(save_take, overwrite=overwrite)
-    if not (window or record or virtual_camera or save_take or seconds):
+    if not (window or record or virtual_camera or save_take):
         raise SinkError(
             "with --no-window nobody would see it; add --record FILE, --virtual-camera or --save-take FILE"
         )
     if not folder.is_dir():
         raise SinkError(f"there is no folder {folder} for snapshots and recordings; make it first")
-    if record is not None and record == Path(camera):
-        raise SinkError(f"{record} is the film that plays; give the recording another name")
     wanted = _size(size)
     calm = smoothing_of(smooth)
     stop = StopSignal()
     with ExitStack() as stack:
         source = stack.enter_context(open_camera(camera, size=wanted, fps=fps))
+        if record is not None and isinstance(source, LoopedFileSource) and is_same_file(record, source.path):
+            raise SinkError(f"{record} is the film that plays; give the recording another name")
         stylizer = open_stylizer(model, device, threads=threads)
         shares = tuple(parse_mix(style, stylizer.manifest).astype(float).tolist())
         take = Take([Cue(0.0, shares, strength=strength, smooth=calm)])
-        is_camera = re.fullmatch(r"(?:/dev/video)?\d+", camera) is not None
+        is_camera = camera_number(camera) is not None
         desk = Desk(take, fade=fade, mirror=is_camera if mirror is None else mirror)
         saver = stack.enter_context(Saver(source.info, folder, record_to=record, overwrite=overwrite))
         if record is not None:
@@ -120,7 +125,8 @@ def webcam(
             say(f"painting into the camera {sink.device}")
         view: Window | None = stack.enter_context(WindowSink("livestyle", source.info)) if window else None
         say(f"painting on {stylizer.engine.name}; " + ("h shows the keys" if window else "Ctrl-C ends"))
-        with stop:
+        keeping = _kept(save_take, take, stylizer.manifest, overwrite) if save_take else nullcontext()
+        with stop, keeping:
             report = play(
                 source,
                 stylizer,
@@ -132,12 +138,27 @@ def webcam(
                 target_fps=target_fps,
                 seconds=seconds,
                 stopped=lambda: stop.asked,
+                take_is_kept=save_take is not None,
             )
-    if save_take is not None:
-        write_take(save_take, take, stylizer.manifest, overwrite=overwrite)
     _tell(report, stylizer.engine.name, as_json)
     if report.failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _kept(path: Path, take: Take, manifest: Manifest, overwrite: bool) -> Iterator[None]:
+    """Write the take however the show in this block ends: nobody plays it again. Raises SinkError."""
+    from livestyle.take_file import write_take
+
+    try:
+        yield
+    except BaseException:
+        try:
+            write_take(path, take, manifest, overwrite=overwrite)
+        except SinkError as error:
+            say(error_line(error))  # what ended the show is the one to raise
+        raise
+    write_take(path, take, manifest, overwrite=overwrite)
 
 
 def _tell(report: LiveReport, device: str, as_json: bool) -> None:

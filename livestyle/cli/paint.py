@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,8 +24,18 @@ from livestyle.cli.options import (
     smoothing_of,
 )
 from livestyle.engines import Device
-from livestyle.errors import SinkError, SourceError
+from livestyle.errors import DeviceError, SinkError, SourceError
 from livestyle.terminal import progress_bar, with_progress
+
+if TYPE_CHECKING:
+    from livestyle.frame import Image
+    from livestyle.mix import MixVector
+    from livestyle.pictures import Alpha
+    from livestyle.stylizer import Stylizer
+
+# Each may be too large for the device, which painted a small picture when it was opened; so many in a row
+# are its own fault.
+_MOST_LOST = 3
 
 
 def video(
@@ -147,7 +157,7 @@ def image(
     """
     from livestyle.batch import plan_pictures
     from livestyle.mix import parse_mix, with_strength
-    from livestyle.pictures import read_picture, write_picture
+    from livestyle.pictures import write_picture
     from livestyle.stylizer import open_stylizer
 
     if len(paths) < 2:
@@ -159,6 +169,7 @@ def image(
         say(plan.left_out)
     painted: list[str] = []
     failed: list[str] = []
+    lost = 0  # by the device, in a row
     with plan.outputs_ready():  # before the model, which takes a while
         stylizer = open_stylizer(model, device, threads=threads)
         mix = with_strength(parse_mix(style, stylizer.manifest), strength)
@@ -166,14 +177,19 @@ def image(
         with progress_bar() as bar:
             for job in bar.track(plan.jobs, description="painting"):
                 try:
-                    picture, alpha = read_picture(job.source)
-                except SourceError as error:  # one broken picture must not cost the other thousand
+                    stylized, alpha = _paint(job.source, stylizer, mix)
+                except (SourceError, DeviceError) as error:
+                    # One that is broken, or too large for the device, must not cost the other thousand.
+                    lost += isinstance(error, DeviceError)
                     if plan.folder is None:
                         raise
+                    if lost == _MOST_LOST:
+                        raise DeviceError(f"gave up after {lost} pictures in a row: {error}") from error
                     failed.append(str(job.source))
                     say(f"error: {error}")
                     continue
-                write_picture(job.output, stylizer(picture, mix), alpha, overwrite=overwrite)
+                lost = 0
+                write_picture(job.output, stylized, alpha, overwrite=overwrite)
                 painted.append(str(job.output))
     if as_json:
         kept = [str(path) for path in plan.kept]
@@ -188,6 +204,16 @@ def image(
         print(", ".join([f"{_counted(len(painted), 'picture')}{where}", *counts]))
     if failed:
         raise typer.Exit(1)
+
+
+def _paint(source: Path, stylizer: Stylizer, mix: MixVector) -> tuple[Image, Alpha | None]:
+    from livestyle.pictures import read_picture
+
+    picture, alpha = read_picture(source)
+    try:
+        return stylizer(picture, mix), alpha
+    except DeviceError as error:
+        raise DeviceError(f"cannot paint {source}: {error}") from error
 
 
 def _open(picture: Path) -> None:

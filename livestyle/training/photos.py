@@ -11,8 +11,8 @@ import numpy as np
 
 from livestyle.errors import RecipeError, SourceError
 from livestyle.frame import Image
-from livestyle.picture_header import read_header
-from livestyle.pictures import MAX_PIXELS, read_picture
+from livestyle.picture_header import MAX_PIXELS, read_header
+from livestyle.pictures import read_picture
 from livestyle.silence import native_stderr_silenced
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
