@@ -1,7 +1,7 @@
 """Makes the moving picture of the README: the film of `livestyle demo`, smaller and with fewer frames.
 
 livestyle demo tour.mp4
-python tools/make_tour.py tour.mp4 models/tour.webp [--width 400] [--fps 8] [--quality 90]
+python tools/make_tour.py tour.mp4 models/tour.webp [--width 360] [--fps 6] [--quality 60]
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("film", type=Path)
     parser.add_argument("output", type=Path, help="a .webp, replaced")
-    parser.add_argument("--width", type=int, default=400)
-    parser.add_argument("--fps", type=float, default=8.0)
-    parser.add_argument("--quality", type=int, default=90, help="0 to 100")
+    parser.add_argument("--width", type=int, default=360)
+    parser.add_argument("--fps", type=float, default=6.0)
+    parser.add_argument("--quality", type=int, default=60, help="0 to 100")
     options = parser.parse_args(arguments)
     try:
         pictures = chosen_frames(options.film, options.width, options.fps)
