@@ -227,10 +227,10 @@ class WriteBehind:
         while True:
             if self._period is None or last is None:
                 frame = self._queue.take(math.inf)
-                due = time.monotonic()
+                due = time.perf_counter()
             else:
-                due = max(due + self._period, time.monotonic())  # what is late is not made up for
-                self._queue.wait_for_end(due - time.monotonic())
+                due = max(due + self._period, time.perf_counter())  # what is late is not made up for
+                self._queue.wait_for_end(due - time.perf_counter())
                 frame = self._queue.take(0)
             if frame is None and self._queue.is_over():
                 return

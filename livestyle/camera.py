@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ class CameraSource:
         self,
         camera: Camera,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._camera = camera
@@ -246,6 +247,8 @@ class CameraSource:
             there, picture = capture.retrieve()
             if not there or picture is None:
                 return None
+            if sys.platform == "win32":  # there it is retrieve() that waits for the picture
+                now = self._clock()
             return _Taken(_rgb(picture), stamp if now - _OLDEST <= stamp <= now else now)
         except cv2.error:  # also for a picture without pixels
             return None
@@ -288,7 +291,7 @@ class Pace:
         self,
         fps: float,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._period = 1 / fps

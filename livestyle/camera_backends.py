@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import ClassVar, Protocol
@@ -29,6 +29,7 @@ BACKENDS = {
 _NETWORK_TIMEOUT_MS = 5000
 # Uncompressed, USB carries few pictures a second that are larger than this, or many small ones.
 _RAW_WIDTH, _RAW_FPS = 640, 30
+_USUAL_FPS = 30.0
 _OTHER_FPS = 0.5  # 29.97 is what 30 was meant to be
 _INSTEAD = "`livestyle webcam --list` shows what is connected, and `--camera FILE` plays a video instead"
 _FFMPEG_LEVEL, _QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"  # AV_LOG_QUIET
@@ -43,6 +44,8 @@ class LocalCamera:
     index: int
     size: tuple[int, int] | None = None
     fps: float | None = None
+    # What the system called it when it was first opened.
+    _paths: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     start_hint: ClassVar = "close the program that uses it, or name another one: `livestyle webcam --list`"
     hint: ClassVar = "plug it in again"
@@ -64,14 +67,24 @@ class LocalCamera:
         return f"{self.name} gives {given}, not {' at '.join(asked)}"
 
     def open(self) -> cv2.VideoCapture:
+        self._check_that_it_is_the_same(camera_paths())
         for backend in BACKENDS.get(sys.platform, (cv2.CAP_ANY,)):
             with native_stderr_silenced():  # macOS reports there what our own sentence says
                 capture = open_capture(self.index, backend)
             if capture is not None:
                 capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # stay in the present, where the driver can
-                wish(capture, self.size, self.fps)
+                # A Mac's camera gives its lowest rate, often 5, unless it is asked.
+                wish(capture, self.size, self.fps or (_USUAL_FPS if sys.platform == "darwin" else None))
                 return capture
         raise SourceError(f"cannot open {self.name}: {why_closed(self.index)}")
+
+    def _check_that_it_is_the_same(self, paths: Mapping[int, str]) -> None:
+        """Where numbers are places in a list, the next camera moves up when one is unplugged."""
+        path = paths.get(self.index)
+        if path and not self._paths:
+            self._paths.append(path)
+        elif path and path != self._paths[0]:
+            raise SourceError(f"{self.name} is another one now; {self.hint}")
 
 
 @dataclass(frozen=True)
@@ -131,15 +144,32 @@ class Adjustable(Protocol):
     def set(self, propId: int, value: float, /) -> bool: ...  # noqa: N803 (cv2's name)
 
 
-def wish(capture: Adjustable, size: tuple[int, int] | None, fps: float | None) -> None:
+def camera_paths() -> dict[int, str]:
+    """What tells each camera from the others, by its number; {} where numbers stay, or nothing tells."""
+    if sys.platform not in ("win32", "darwin"):
+        return {}
+    try:
+        from cv2_enumerate_cameras import enumerate_cameras
+    except ImportError:
+        return {}
+    return {one.index: one.path or "" for one in enumerate_cameras(BACKENDS[sys.platform][0])}
+
+
+def wish(
+    capture: Adjustable, size: tuple[int, int] | None, fps: float | None, *, platform: str = sys.platform
+) -> None:
     """Ask for a size and a rate, in the order that drivers want. They do as they like: the pictures tell."""
-    if (size is not None and size[0] > _RAW_WIDTH) or (fps is not None and fps > _RAW_FPS):
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+    packed = (size is not None and size[0] > _RAW_WIDTH) or (fps is not None and fps > _RAW_FPS)
+    kind = cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")
+    if packed and platform != "win32":
+        capture.set(*kind)
     if size is not None:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
     if fps is not None:
         capture.set(cv2.CAP_PROP_FPS, fps)
+    if packed and platform == "win32":  # DirectShow forgets the kind with each of the other wishes
+        capture.set(*kind)
 
 
 def open_capture(camera: int | str, backend: int, options: Sequence[int] = ()) -> cv2.VideoCapture | None:
@@ -171,7 +201,12 @@ def why_closed(
     if platform == "darwin":
         return (
             "there is no such camera, or this terminal may not use it: look into System Settings, "
-            f"Privacy & Security, Camera. {_INSTEAD}"
+            f"Privacy & Security, Camera. If macOS asks now, allow it and start again. {_INSTEAD}"
+        )
+    if platform == "win32":
+        return (
+            "there is no such camera, another program uses it, or Settings, Privacy & security, Camera does "
+            f"not let desktop apps use it. {_INSTEAD}"
         )
     if platform != "linux":
         return f"there is no such camera, or another program uses it. {_INSTEAD}"

@@ -72,7 +72,7 @@ def _probed(camera: CameraInfo, opened: Opener, sleep: Callable[[float], None]) 
 def _gives_pictures(capture: Capture, sleep: Callable[[float], None]) -> bool:
     for _ in range(round(_PATIENCE / _PAUSE)):
         try:
-            if capture.grab():
+            if capture.grab() and capture.retrieve()[0]:  # on Windows it is the second that waits
                 return True
         except cv2.error:
             pass

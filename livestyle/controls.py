@@ -252,7 +252,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
     Control(("Tab",), "Tab", "solo or mix: one style, or as many as you like", Desk.toggle_mixing),
     Control(
-        ("Backspace", *_SHIFTED),
+        ("Backspace", "Delete", *_SHIFTED),
         "Backspace",
         "a tenth less of the style chosen last (or Shift and its digit)",
         Desk.lower,

@@ -36,12 +36,18 @@ _ENGINE_PATIENCE = 120.0  # TensorRT compiles for a minute
 _DRIVER_PATIENCE = 10.0
 _MOST_ASTRAY = 6.0  # grey levels on average between two engines; bfloat16 takes 0.4
 
+# As in pyproject.toml: the GPU's build where it has wheels.
+_USUAL_RUNTIME = (
+    "onnxruntime-gpu"
+    if (sys.platform, platform.machine()) in {("linux", "x86_64"), ("win32", "AMD64")}
+    else "onnxruntime"
+)
 # Modules that livestyle uses, and what brings each. Those without a name of an extra are in the base install.
 _MODULES = {
     "numpy": ("numpy", ""),
     "cv2": ("opencv-python", ""),
     "av": ("av", ""),
-    "onnxruntime": ("onnxruntime-gpu", ""),
+    "onnxruntime": (_USUAL_RUNTIME, ""),
     "openvino": ("openvino", ""),
     "cv2_enumerate_cameras": ("cv2-enumerate-cameras", ""),
     "typer": ("typer", ""),
@@ -55,7 +61,7 @@ _SPARED = ("openvino", "cv2_enumerate_cameras")
 # Libraries that engines load from packages of their own.
 _LIBRARIES = re.compile(r"nvidia-.+|tensorrt(-.+)?|onnxruntime-ep-.+")
 _REPAIRS = dict.fromkeys(Device, "`--device auto` takes another one") | {
-    Device.ONNX_CPU: "`pip install --force-reinstall livestyle` may repair it",
+    Device.ONNX_CPU: f"`pip install --force-reinstall {_USUAL_RUNTIME}` may repair it",
     Device.OPENVINO: "`pip install --force-reinstall openvino`, or `--device onnx-cpu`",
 }
 _OTHER_MODEL = "`--model painters` is built in"
@@ -120,13 +126,15 @@ def package_findings(owners: Mapping[str, Sequence[str]], versions: Mapping[str,
         listed = " and ".join(f"{name} {versions.get(name, '?')}" for name in found)
         if len(found) > 1:
             # Whichever came last owns the files; uninstalling one takes the other's away.
-            kept = usual if usual in found else found[0]
-            mend = f"`pip uninstall -y {' '.join(found)} && pip install --force-reinstall {kept}`"
+            # DirectML is there because somebody asked for it.
+            asked = [name for name in found if name.endswith("-directml")]
+            kept = asked[0] if asked else usual if usual in found else found[0]
+            mend = f"`pip uninstall -y {' '.join(found)}`, then `pip install {kept}`"
             yield Finding("package", State.PROBLEM, f"{module} belongs to {listed}, which overwrite it", mend)
         elif found:
             yield Finding("package", State.OK, f"{module} is of {listed}")
         elif extra:
-            mend = f"`pip install 'livestyle[{extra}]'` brings it"
+            mend = f'`pip install "livestyle[{extra}]"` brings it'
             yield Finding("package", State.NOTE, f"{module} is not installed", mend)
         else:
             state = State.NOTE if module in _SPARED else State.PROBLEM
@@ -253,9 +261,8 @@ def _tried(topic: str, well: str, trial: Task) -> Finding:
     try:
         told = ask(trial, patience=_PATIENCE)
     except LivestyleError as error:
-        return _failed(
-            topic, State.NOTE, str(error), "`pip install --force-reinstall livestyle` may repair it"
-        )
+        mend = "`pip install --force-reinstall opencv-python` may repair it"
+        return _failed(topic, State.NOTE, str(error), mend)
     return Finding(topic, State.OK, f"{well}{told}")
 
 

@@ -90,7 +90,7 @@ def open_window() -> Iterator[str]:
     if toolkit == "NONE":
         raise SinkError(
             "this OpenCV was built without windows; "
-            "`pip uninstall -y opencv-python-headless && pip install --force-reinstall opencv-python`"
+            "`pip uninstall -y opencv-python-headless`, then `pip install --force-reinstall opencv-python`"
         )
     WindowSink("livestyle", VideoInfo(64, 48, 25.0))
     yield f" ({toolkit})"

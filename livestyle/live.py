@@ -112,15 +112,15 @@ def play(
         painted = stack.enter_context(ReadAhead(_counted(painting, network), 1, WhenFull.DROP_OLDEST))
         # First of all, or the network would wait for a picture of a camera that has none.
         stack.callback(captured.stop)
-        beginning = time.monotonic()
+        beginning = time.perf_counter()
         while not (desk.ended or stopped() or show.closed):
             fresh = painted.take(_POLL)
             if fresh is None and painted.ended:
                 break
             show.step(fresh)
-            if seconds is not None and time.monotonic() - beginning >= seconds:
+            if seconds is not None and time.perf_counter() - beginning >= seconds:
                 break
-        elapsed = time.monotonic() - beginning
+        elapsed = time.perf_counter() - beginning
     try:
         saver.stop()
     except SinkError as error:
@@ -199,7 +199,7 @@ class _Show:
         self._keep()
         if self._newest is not None:
             self._desk.tick(self._newest.timestamp)
-        if fresh is not None or pressed or time.monotonic() - self._shown_at > _REDRAW:
+        if fresh is not None or pressed or time.perf_counter() - self._shown_at > _REDRAW:
             self._present()
         if fresh is not None:
             self.screen.tick()
@@ -260,12 +260,12 @@ class _Show:
             self._lose(error)
 
     def _say(self, message: str) -> None:
-        self._message, self._message_ends = message, time.monotonic() + _MESSAGE
+        self._message, self._message_ends = message, time.perf_counter() + _MESSAGE
 
     def _present(self) -> None:
         if self._window is None or self._newest is None:
             return
-        self._shown_at = time.monotonic()
+        self._shown_at = time.perf_counter()
         content = self._newest.image if self._newest.content is None else self._newest.content
         view = compose_view(self._newest.image, content, self._desk.view, self._desk.mirror)
         readout = self._readout()
@@ -288,7 +288,7 @@ class _Show:
             page=(desk.page + 1, desk.pages),
             switches=desk.switches,
             recording=self._saver.recorded,
-            message=self._message if time.monotonic() < self._message_ends else None,
+            message=self._message if time.perf_counter() < self._message_ends else None,
             problem=self._source.problem,
             flicker=None if flicker is None else (flicker.shown, flicker.removed),
             scale=self._painter.scale,

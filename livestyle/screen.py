@@ -1,4 +1,4 @@
-"""The screen as a camera. Needs mss: pip install 'livestyle[screen]'."""
+"""The screen as a camera. Needs mss: pip install "livestyle[screen]"."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ScreenCamera:
         try:
             from mss import MSS, ScreenShotError
         except ModuleNotFoundError as error:
-            raise SourceError("filming the screen needs mss: pip install 'livestyle[screen]'") from error
+            raise SourceError('filming the screen needs mss: pip install "livestyle[screen]"') from error
         try:
             shooter = MSS()
             # The first of mss's monitors is all of them together.

@@ -51,6 +51,9 @@ _NAMED_KEYS = {
 _FIRST_UNNAMED = 0xE000
 _X11_KEY = 0xFFFF  # the bits above say which of Shift, Ctrl, NumLock … are held
 
+# A property that windows have until they are closed, and its least value. On a Mac, a minimised or hidden
+# window is not visible; those without a window have no full screen.
+_STAYS = (cv2.WND_PROP_FULLSCREEN, 0) if sys.platform == "darwin" else (cv2.WND_PROP_VISIBLE, 1)
 # Of two keys in one go of Qt's events only the last is heard, so the goes must be short. Seconds.
 _LONGEST_GO = 0.01
 _WIDEST = 8.0  # aspect of a window, either way, up to which it is filled with black beside the picture
@@ -91,7 +94,7 @@ class WindowSink:
     def closed(self) -> bool:
         if self._open:
             try:
-                self._open = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+                self._open = cv2.getWindowProperty(self._title, _STAYS[0]) >= _STAYS[1]
             except cv2.error:  # how some toolkits say that there is no such window
                 self._open = False
         return not self._open

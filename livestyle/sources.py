@@ -92,7 +92,7 @@ class LoopedFileSource:
         path: Path,
         *,
         height: int | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.path = path

@@ -17,7 +17,7 @@ class FpsMeter:
     fps = (n - 1) / (last - first): n frames have n - 1 intervals between them.
     """
 
-    def __init__(self, window: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, window: float = 2.0, clock: Callable[[], float] = time.perf_counter) -> None:
         if not window > 0:
             raise ValueError(f"the window must be longer than 0 seconds, not {window:g}")
         self._window = window

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2  # noqa: F401 (before av: the other order makes cv2's windows hang on Linux)
 
 from livestyle.errors import SourceError
+from livestyle.silence import native_stderr_silenced
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -21,8 +24,16 @@ _PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")  # photos in the container of
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT
 
 
+def load_av() -> None:
+    """Load PyAV. On macOS the system warns at length that it and OpenCV bring the same classes."""
+    if sys.platform == "darwin" and "av" not in sys.modules:
+        with native_stderr_silenced():
+            importlib.import_module("av")
+
+
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     """Open a file and find its moving picture. Raises SourceError."""
+    load_av()
     import av
 
     _check_is_file(path)

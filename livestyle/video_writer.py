@@ -17,7 +17,7 @@ import numpy as np
 from livestyle.errors import SinkError
 from livestyle.frame import Image, VideoInfo, check_image
 from livestyle.tracks import Tracks
-from livestyle.video_container import LONGEST_SIDE
+from livestyle.video_container import LONGEST_SIDE, load_av
 from livestyle.video_source import VideoFileSource
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def check_output(path: Path, info: VideoInfo, quality: int) -> None:
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
     """Turn what libav and the disk say in this block into a SinkError about the file."""
+    load_av()
     import av
 
     try:

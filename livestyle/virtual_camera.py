@@ -46,7 +46,7 @@ class VirtualCameraSink:
             import pyvirtualcam
         except ImportError as error:
             raise SinkError(
-                f"cannot open a virtual camera: {_one_line(error)}; pip install 'livestyle[virtual-camera]'"
+                f'cannot open a virtual camera: {_one_line(error)}; pip install "livestyle[virtual-camera]"'
             ) from error
         with _driver_errors():
             self._camera = pyvirtualcam.Camera(self._width, self._height, self._info.fps)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,10 @@ _NEXT_STEPS = {
     errno.ENOENT: "name a folder that exists",
 }
 
+# Windows replaces nothing that a player, an indexer or a virus scanner holds open, if only for a moment.
+_PATIENCE = 2.0 if sys.platform == "win32" else 0.0  # seconds
+_PAUSE = 0.1
+
 
 class WholeFile:
     """A file that is written under a hidden name beside its own and renamed when it is whole.
@@ -32,7 +38,8 @@ class WholeFile:
     Where opening and closing lie apart: begin() gives the hidden path, complete() renames it, abandon()
     removes what is unfinished, at any time. An existing file is replaced only with overwrite.
     Raises SinkError, also for an OSError of the with block.
-    Only a process that is killed outright leaves its hidden file behind.
+    Only a process that is killed outright leaves its hidden file behind, and work that is whole but may not
+    take its name: the error says where it is.
     """
 
     def __init__(self, path: Path, overwrite: bool) -> None:
@@ -70,6 +77,8 @@ class WholeFile:
         name = f".{self._target.stem[:40]}.partial-{os.getpid()}-{secrets.token_hex(3)}{self._target.suffix}"
         partial = self._target.with_name(name)
         try:
+            if os.path.lexists(self._target):
+                self._target.rename(self._target)  # what cannot be replaced later is told now
             os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except (OSError, ValueError) as error:
             raise self._error(error) from error
@@ -91,16 +100,34 @@ class WholeFile:
         try:
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())  # some disks say only now that they are full
-            partial.replace(self._target)
+            self._replace(partial)
+        except PermissionError as error:
+            self._partial = None  # it may be the work of hours
+            raise SinkError(
+                f"cannot replace {self.path}: {error.strerror or error}; close what has it open. "
+                f"The finished file is {partial}"
+            ) from error
         except OSError as error:
             raise self._error(error) from error
         self._partial = None
 
+    def _replace(self, partial: Path) -> None:
+        deadline = time.perf_counter() + _PATIENCE
+        while True:
+            try:
+                partial.replace(self._target)
+            except PermissionError:
+                if time.perf_counter() >= deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
+
     def abandon(self) -> None:
         if self._partial is not None:
-            with suppress(OSError):
-                self._partial.unlink()
-            self._partial = None
+            with suppress(OSError):  # Windows keeps what is still open: the next call may have more luck
+                self._partial.unlink(missing_ok=True)
+                self._partial = None
 
     def _check(self) -> None:
         """Refuse early and again at the end: hours may lie between."""

@@ -19,6 +19,7 @@ import pytest
 from clips import index_of, write_clip
 from fake_cameras import bgr
 
+from livestyle import camera_backends
 from livestyle.camera import CameraSource
 from livestyle.camera_backends import LocalCamera, NetworkCamera, why_closed, wish
 from livestyle.errors import SourceError
@@ -60,8 +61,46 @@ def test_wishes_come_in_the_order_that_drivers_want(
     size: tuple[int, int] | None, fps: float | None, expected: list[tuple[int, float]]
 ) -> None:
     asked = Asked()
-    wish(asked, size, fps)
+    wish(asked, size, fps, platform="linux")
     assert asked.wishes == expected
+    # DirectShow forgets the kind of pictures when it is asked for anything after it.
+    there = Asked()
+    wish(there, size, fps, platform="win32")
+    assert sorted(there.wishes) == sorted(expected)
+    assert FOURCC not in [prop for prop, _ in there.wishes[:-1]]
+
+
+def test_a_camera_that_took_its_number_is_not_the_one_that_was_unplugged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    camera, names = LocalCamera(0), iter([{0: "usb-a", 1: "usb-b"}, {0: "usb-b"}, {}, {0: "usb-a"}])
+    opened: list[int] = []
+
+    class Opened(Asked):
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            opened.append(index)
+
+    monkeypatch.setattr(camera_backends, "camera_paths", lambda: next(names))
+    monkeypatch.setattr(camera_backends, "open_capture", lambda index, *_: Opened(index))
+    camera.open()
+    with pytest.raises(SourceError, match="camera 0 is another one now; plug it in again"):
+        camera.open()
+    camera.open()  # nothing tells: then the number is all there is
+    camera.open()
+    assert opened == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("platform", "fps"), [("darwin", [30.0]), ("linux", [])])
+def test_a_mac_is_asked_for_the_usual_rate(
+    platform: str, fps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked()
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(camera_backends, "camera_paths", dict)
+    monkeypatch.setattr(camera_backends, "open_capture", lambda *_: asked)
+    LocalCamera(0).open()
+    assert [value for prop, value in asked.wishes if prop == FPS] == fps
 
 
 @pytest.mark.parametrize(
@@ -86,8 +125,8 @@ def test_a_camera_that_gives_something_else_is_told(
         ("linux", False, True, "there is no such camera. `livestyle webcam --list`"),
         ("linux", True, False, "you may not use .*video3: `sudo usermod -aG video"),
         ("linux", True, True, "another program uses it"),
-        ("darwin", False, True, "Privacy & Security, Camera"),
-        ("win32", False, True, "there is no such camera, or another program uses it"),
+        ("darwin", False, True, r"Privacy & Security, Camera\. If macOS asks now, allow it and start again"),
+        ("win32", False, True, "Settings, Privacy & security, Camera does not let desktop apps"),
     ],
 )
 def test_it_is_said_why_a_camera_does_not_open(

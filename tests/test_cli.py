@@ -186,4 +186,4 @@ def test_without_torch_a_command_says_how_to_get_it(
     words: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("livestyle.cli.options.find_spec", lambda _: None)
-    assert run(*words) == (1, "", "error: this command needs torch: pip install 'livestyle[train]'\n")
+    assert run(*words) == (1, "", 'error: this command needs torch: pip install "livestyle[train]"\n')

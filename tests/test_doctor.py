@@ -44,13 +44,12 @@ def test_a_sound_installation_has_an_owner_for_each_module() -> None:
         (
             "onnxruntime",
             ["onnxruntime_gpu", "onnxruntime", "onnxruntime"],
-            "`pip uninstall -y onnxruntime onnxruntime-gpu && pip install --force-reinstall onnxruntime-gpu`",
+            "`pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install onnxruntime-gpu`",
         ),
         (
             "cv2",
             ["opencv-python-headless", "opencv-python"],
-            "`pip uninstall -y opencv-python opencv-python-headless && "
-            "pip install --force-reinstall opencv-python`",
+            "`pip uninstall -y opencv-python opencv-python-headless`, then `pip install opencv-python`",
         ),
     ],
 )
@@ -64,7 +63,7 @@ def test_two_owners_of_one_module_are_a_problem(module: str, names: list[str], m
     [
         ("av", State.PROBLEM, "`pip install av` brings it"),
         ("openvino", State.NOTE, "`pip install openvino` brings it"),
-        ("pyvirtualcam", State.NOTE, "`pip install 'livestyle[virtual-camera]'` brings it"),
+        ("pyvirtualcam", State.NOTE, '`pip install "livestyle[virtual-camera]"` brings it'),
     ],
 )
 def test_what_is_missing_says_how_to_get_it(module: str, state: State, mend: str) -> None:

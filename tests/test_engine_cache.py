@@ -114,7 +114,7 @@ def test_a_cache_that_cannot_be_made_is_done_without(caplog: pytest.LogCaptureFi
     cache_folder().write_text("in the way")
     assert engine_folder(b"model", (8, 8), "fp16", "1") is None
     assert "TensorRT's engines are not kept" in caplog.messages[0]
-    assert tensorrt_options(b"model", (8, 8), "fp16", "1") == {"trt_fp16_enable": "1"}
+    assert tensorrt_options(b"model", (8, 8), "fp16", "1") == {"trt_fp16_enable": "True"}
 
 
 def test_the_version_of_tensorrt_is_its_own() -> None:
@@ -132,7 +132,7 @@ def test_the_version_of_tensorrt_is_its_own() -> None:
 
 def test_onnx_runtime_knows_the_names_of_the_options() -> None:
     options = tensorrt_options(b"model", (8, 8), "f32", "1")
-    assert options.pop("trt_fp16_enable") == "0"
+    assert options.pop("trt_fp16_enable") == "False"
     assert options.keys() == {"trt_engine_cache_enable", "trt_engine_cache_path"}
     # A provider without its hardware takes no options, but has their names in it.
     for library in (Path(onnxruntime.__file__).parent / "capi").glob("*onnxruntime_providers_tensorrt.*"):

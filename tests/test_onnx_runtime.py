@@ -6,13 +6,21 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
+import numpy as np
 import pytest
 
-from livestyle.engines import Device, OnnxRuntimeEngine, why_not
+from livestyle.engines import Device, OnnxRuntimeEngine, choice, why_not
+from livestyle.engines.contract import reason_of
+from livestyle.engines.onnx_runtime import _one_at_a_time
+from livestyle.engines.providers import import_runtime
+from livestyle.errors import DeviceError
 
 ALL_PROVIDERS = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 Load = Callable[[str], Any]
@@ -37,15 +45,20 @@ def test_onnx_runtime_is_one_device_that_it_has(device: str, tiny_model_path: Pa
 class Driver:
     """NVIDIA's driver library, as far as the probe asks it."""
 
-    def __init__(self, status: int = 0, count: int = 1) -> None:
+    def __init__(self, status: int = 0, count: int = 1, version: int = 99000) -> None:
         self.status = status
         self.count = count
+        self.version = version
 
     def cuInit(self, _flags: int) -> int:  # noqa: N802 - NVIDIA's name
         return self.status
 
     def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802 - NVIDIA's name
         count._obj.value = self.count
+        return 0
+
+    def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802 - NVIDIA's name
+        version._obj.value = self.version
         return 0
 
 
@@ -76,7 +89,12 @@ def machine(driver: Driver | None, missing: str = "nothing") -> Load:
         (Device.CUDA, machine(Driver(status=999)), "cuInit returns 999"),
         (Device.CUDA, machine(Driver(), "providers_cuda"), "providers_cuda.* libcublasLt.so.13: cannot open"),
         (Device.CUDA, machine(Driver(), "cudnn"), "cudnn.* does not load"),
-        (Device.TENSORRT, machine(Driver(), "tensorrt"), "needs NVIDIA's TensorRT 10"),
+        (Device.TENSORRT, machine(Driver(), "tensorrt"), r'"tensorrt-cu13-libs<11"` bring what it needs'),
+        (
+            Device.CUDA,
+            machine(Driver(version=9020)),
+            "is for CUDA 9, .* for CUDA [0-9]+; update NVIDIA's driver",
+        ),
     ],
 )
 def test_the_probe_says_why_a_device_cannot_run(
@@ -89,7 +107,7 @@ def test_the_probe_says_why_a_device_cannot_run(
         return
     assert reason is not None
     assert re.search(says, reason)
-    assert "`pip install 'livestyle[cuda]'`" in reason
+    assert '`pip install "livestyle[cuda]"`' in reason
     assert reason.isprintable()
 
 
@@ -126,7 +144,7 @@ assert "torch" not in sys.modules and "onnx" not in sys.modules
     assert ended.stderr == ""
     error, auto = ended.stdout.splitlines()
     assert "cannot run here" in error
-    assert "pip install 'livestyle[cuda]'" in error or sys.platform == "darwin"
+    assert 'pip install "livestyle[cuda]"' in error or sys.platform == "darwin"
     assert auto.startswith("OpenVINO CPU (")
 
 
@@ -150,7 +168,7 @@ print(open_engine(Path(sys.argv[1]), "auto").name)
     ended = run_python(code, tiny_model_path, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
     assert ended.stderr == ""
     error, auto = ended.stdout.splitlines()
-    assert "--force-reinstall livestyle` repairs it" in error
+    assert "then `pip install livestyle` repairs it" in error
     assert auto.startswith("OpenVINO CPU (")  # one of the two is enough
 
 
@@ -166,3 +184,75 @@ def test_onnx_runtime_is_told_to_report_nothing(tiny_model_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(tiny_model_path)], check=False)
     assert done.returncode == 41
+
+
+def test_a_fresh_windows_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "onnxruntime":
+                raise ImportError("DLL load failed while importing onnxruntime_pybind11_state")
+
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    with pytest.raises(DeviceError, match=r"DLL load failed .*; https://aka\.ms/vs/17/release/vc_redist"):
+        import_runtime()
+
+
+def test_tensorrt_is_found_where_pip_puts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt_libs").mkdir()
+    (tmp_path / "tensorrt_libs" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded: list[str] = []
+    given: list[str] = []  # to Windows, which looks there itself
+    monkeypatch.setattr(os, "add_dll_directory", given.append, raising=False)
+
+    def load(name: str) -> Any:
+        loaded.append(Path(name).name)
+        return machine(Driver())(name)
+
+    assert why_not(Device.TENSORRT, ALL_PROVIDERS, tmp_path, load) is None
+    places = {name: loaded.index(name) for name in loaded}
+    if sys.platform == "win32":
+        assert given == [str(tmp_path / "tensorrt_libs")]
+    else:
+        assert places["libnvinfer.so.10"] < places["libonnxruntime_providers_tensorrt.so"]
+
+
+def test_a_session_that_bears_one_thread_gets_one() -> None:
+    inside, most = 0, 0
+
+    def paint(frame: Any, _mix: Any) -> Any:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.01)
+        inside -= 1
+        return frame
+
+    alone = partial(_one_at_a_time, Lock(), paint)
+    threads = [Thread(target=alone, args=(np.zeros(1), np.zeros(1))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_a_gpu_that_idles_is_told_and_one_that_is_absent_is_not(
+    tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise DeviceError("CUDA cannot run here: too old")
+
+    monkeypatch.setattr(choice, "OnnxRuntimeEngine", refuse)
+    for reason, told in ((None, True), ("this machine has no NVIDIA GPU", False)):
+        monkeypatch.setattr(choice, "why_no_nvidia_gpu", lambda reason=reason: reason)
+        caplog.clear()
+        with caplog.at_level("WARNING"):
+            choice.open_engine(tiny_model_path)
+        assert ("too old" in caplog.text) is told
+
+
+def test_an_error_tells_no_name_of_the_machine() -> None:
+    error = RuntimeError("CUDA failure 35: driver too old ; GPU=0 ; hostname=anna-pc ; file=/x.cc")
+    assert "anna" not in reason_of(error)

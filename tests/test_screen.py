@@ -18,7 +18,7 @@ from livestyle.errors import SourceError
 from livestyle.screen import ScreenCamera, ScreenCapture
 from livestyle.sources import open_camera
 
-mss = pytest.importorskip("mss", reason="needs pip install 'livestyle[screen]'")
+mss = pytest.importorskip("mss", reason='needs pip install "livestyle[screen]"')
 
 
 class FakeShooter:
@@ -50,7 +50,7 @@ def test_a_screen_that_cannot_be_read_for_a_moment_goes_on() -> None:
 
 def test_without_mss_the_screen_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mss", None)
-    with pytest.raises(SourceError, match=r"pip install 'livestyle\[screen\]'"):
+    with pytest.raises(SourceError, match=r'pip install "livestyle\[screen\]"'):
         open_camera("screen")
 
 

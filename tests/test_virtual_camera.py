@@ -124,7 +124,7 @@ def test_a_missing_package_is_one_line_that_installs_it(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)  # how Python notes that there is no such module
     with pytest.raises(SinkError) as raised, VirtualCameraSink(INFO):
         pass
-    assert str(raised.value).endswith("pip install 'livestyle[virtual-camera]'")
+    assert str(raised.value).endswith('pip install "livestyle[virtual-camera]"')
     assert "\n" not in str(raised.value)
 
 

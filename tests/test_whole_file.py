@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from locked import REFUSED, locked_folder
 
+from livestyle import whole_file
 from livestyle.errors import SinkError
 from livestyle.whole_file import WholeFile, is_same_file
 
@@ -176,6 +177,74 @@ def test_a_probe_leaves_nothing_and_refuses_what_could_not_be_begun(tmp_path: Pa
     tmp_path.rmdir()
     with pytest.raises(SinkError, match=r"film\.mp4"):
         file.probe()
+
+
+def test_a_file_that_is_held_open_for_a_moment_is_replaced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = iter([True, True, False])
+    replace = Path.replace
+
+    def sometimes(path: Path, target: Path) -> Path:
+        if next(refusals):
+            raise PermissionError(errno.EACCES, "used by another process")
+        return replace(path, target)
+
+    monkeypatch.setattr(whole_file, "_PATIENCE", 60.0)
+    monkeypatch.setattr(whole_file, "_PAUSE", 0.0)
+    monkeypatch.setattr(Path, "replace", sometimes)
+    with WholeFile(tmp_path / "film.mp4", overwrite=False) as partial:
+        partial.write_text("painted")
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_the_work_of_hours_is_kept_where_its_name_is_not_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "used by another process")
+
+    monkeypatch.setattr(whole_file, "_PATIENCE", 0.0)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with (
+        pytest.raises(SinkError, match=r"cannot replace .*film\.mp4: used by .*; close what") as told,
+        WholeFile(tmp_path / "film.mp4", overwrite=False) as partial,
+    ):
+        partial.write_text("painted")
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_text() == "painted"
+    assert str(told.value).endswith(str(kept))
+
+
+def test_what_will_not_be_replaced_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "film.mp4").write_text("old")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "used by another process")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(SinkError, match="used by another process"):
+        WholeFile(tmp_path / "film.mp4", overwrite=True).probe()
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_what_is_still_open_is_removed_by_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = WholeFile(tmp_path / "film.mp4", overwrite=False)
+    file.begin()
+    unlink = Path.unlink
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "used by another process")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    file.abandon()
+    monkeypatch.setattr(Path, "unlink", unlink)
+    file.abandon()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -20,6 +21,9 @@ def main() -> None:
     from livestyle.errors import LivestyleError
     from livestyle.terminal import Stopped, raise_stopped
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Into a file, Windows writes letters of one country, and no name is worth a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _on_stop(raise_stopped)
         status = run_command()
@@ -33,7 +37,7 @@ def main() -> None:
 
 
 def _on_stop(handler: signal._HANDLER) -> None:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # of the last two, each system has one
         number = getattr(signal, name, None)
         # What is ignored from the start stays so: that is how nohup keeps a command running.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:

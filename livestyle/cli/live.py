@@ -56,7 +56,7 @@ def webcam(
     record: Annotated[Path | None, typer.Option(help="Record from the start, into this file.")] = None,
     virtual_camera: Annotated[
         bool,
-        typer.Option("--virtual-camera", help="Be a camera for calls. Needs 'livestyle[virtual-camera]'."),
+        typer.Option("--virtual-camera", help='Be a camera for calls. Needs "livestyle[virtual-camera]".'),
     ] = False,
     window: Annotated[bool, typer.Option("--window/--no-window", help="Show it; else Ctrl-C ends.")] = True,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="End after so long.")] = None,

@@ -66,7 +66,7 @@ def optimize(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Paint one photo like any painting, without a model. Needs pip install 'livestyle[train]'.
+    """Paint one photo like any painting, without a model. Needs pip install "livestyle[train]".
 
     It takes minutes. Ctrl-C writes the picture as far as it is, and stops.
 

@@ -63,6 +63,6 @@ def error_line(error: LivestyleError) -> str:
 def need_torch() -> None:
     """Sets torch up; to be called before it is imported. Raises LivestyleError where it is missing."""
     if find_spec("torch") is None:
-        raise LivestyleError("this command needs torch: pip install 'livestyle[train]'")
+        raise LivestyleError('this command needs torch: pip install "livestyle[train]"')
     # Torch reads it once: on the CPU, fresh memory in small pages takes a good part of a training's time.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -42,7 +42,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Also draw curves for TensorBoard, in the run's folder.")
     ] = False,
 ) -> None:
-    """Train a network on paintings. Needs pip install 'livestyle[train]'.
+    """Train a network on paintings. Needs pip install "livestyle[train]".
 
     Ctrl-C saves a checkpoint and stops; --resume goes on as if nothing had happened. On several GPUs:
     torchrun --nproc-per-node=N -m livestyle train RECIPE; each takes its part of the recipe's batch.
@@ -96,7 +96,7 @@ def export(
     photos: Annotated[Path | None, typer.Option(help="Photos to compare with torch on.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn a checkpoint into an ONNX model. Needs pip install 'livestyle[train]'.
+    """Turn a checkpoint into an ONNX model. Needs pip install "livestyle[train]".
 
     The model runs on real photos beside torch first, and is not written if they differ.
     """
@@ -147,7 +147,7 @@ def add_style(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Teach a model one more painting. Needs pip install 'livestyle[train]'.
+    """Teach a model one more painting. Needs pip install "livestyle[train]".
 
     The model stays as it is: a new file has one style more, and paints its other styles the same to the bit.
     Title, artist, year and licence are asked for at a terminal. Ctrl-C stops, and nothing is written.

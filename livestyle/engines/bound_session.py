@@ -119,12 +119,12 @@ class BoundSessions:
                 try:
                     return self._run_first(size_hw, frame, style_mix, captures=True)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the other way shows it again
-                    refused = error
+                    refused = reason_of(error)  # the error itself would keep the session and its memory
                 painted = self._run_first(size_hw, frame, style_mix, captures=False)
                 self._captures = False
                 with self._lock:  # a session that captures would fail in the next thread
                     self._sessions = {size_hw: self._sessions[size_hw]}
-                _log.info("painting without CUDA graphs: %s", reason_of(refused))
+                _log.info("painting without CUDA graphs: %s", refused)
                 return painted
             return self._run_first(size_hw, frame, style_mix, captures=False)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from livestyle.engines.contract import Device, Engine
 from livestyle.engines.onnx_runtime import OnnxRuntimeEngine
 from livestyle.engines.openvino import OpenVinoEngine
+from livestyle.engines.providers import why_no_nvidia_gpu
 from livestyle.errors import DeviceError
 
 # Tried in this order. The devices in neither list were not measured: they are for who asks for them.
@@ -32,7 +33,9 @@ def open_engine(path: Path, device: Device | str = Device.AUTO, *, threads: int 
         try:
             return _open(path, candidate, threads)
         except DeviceError as error:
-            _log.info("%s", error)
+            # Who has a GPU wants to know why it idles.
+            idles = candidate is Device.CUDA and why_no_nvidia_gpu() is None
+            _log.log(logging.WARNING if idles else logging.INFO, "%s", error)
     return _open(path, last, threads)
 
 

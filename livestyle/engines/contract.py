@@ -122,6 +122,7 @@ def reason_of(error: BaseException) -> str:
     text = re.sub(r"^\s*\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
     # OpenVINO names lines of its own source first, one for each call it went through.
     text = re.sub(r"Exception from \S+:\d+:|Check '.*' failed at \S+:\d+:", "", text)
+    text = re.sub(r"\bhostname=\S+ ?", "", text)  # ONNX Runtime's CUDA errors; people show these lines
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -72,11 +72,12 @@ def tensorrt_options(
     content: bytes, size_hw: tuple[int, int], precision: str, runtime_version: str
 ) -> dict[str, str]:
     """Options of ONNX Runtime's TensorRT provider for a model at a frame size, in "fp16" or "f32"."""
-    options = {"trt_fp16_enable": "1" if precision == "fp16" else "0"}
+    # Python's words: this provider refuses 1 and 0, which the CUDA provider takes.
+    options = {"trt_fp16_enable": str(precision == "fp16")}
     versions = f"onnxruntime {runtime_version}, TensorRT {tensorrt_version()}"
     folder = engine_folder(content, size_hw, precision, versions)
     if folder is not None:
-        options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
+        options |= {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(folder)}
     return options
 
 

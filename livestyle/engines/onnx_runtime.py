@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from livestyle.engines.contract import (
@@ -19,7 +20,14 @@ from livestyle.engines.contract import (
     try_out,
 )
 from livestyle.engines.nvidia import NvidiaNetwork, Paint
-from livestyle.engines.providers import PROVIDERS, create_session, import_runtime, providers_for, why_not
+from livestyle.engines.providers import (
+    PROVIDERS,
+    create_session,
+    import_runtime,
+    operators_beside,
+    providers_for,
+    why_not,
+)
 from livestyle.errors import DeviceError, ModelError
 from livestyle.manifest import Manifest
 from livestyle.model_file import read_model_file
@@ -62,6 +70,11 @@ class OnnxRuntimeEngine:
         inputs, outputs = _values(session.get_inputs()), _values(session.get_outputs())
         check_signature(inputs, outputs, path, len(manifest.styles))
         self._paint: Paint = partial(_run_session, session)
+        if device is Device.DIRECTML:  # it crashes where two threads are in one session
+            self._paint = partial(_one_at_a_time, Lock(), self._paint)
+        beside = operators_beside(session, [provider])
+        if beside and device in (Device.COREML, Device.DIRECTML):
+            self.name = f"{provider.name} ({len(beside)} operators on the CPU)"
         if on_nvidia:
             try_out(self._trial(path, on_cpu=True), path, len(manifest.styles))
             open_sizes = next(value.shape for value in inputs if value.name == "frame")[1:3]
@@ -96,6 +109,11 @@ def _run_session(session: Any, frame: FrameBatch, style_mix: MixVector) -> Frame
     (stylized,) = session.run(["stylized"], {"frame": frame, "style_mix": style_mix})
     result: FrameBatch = stylized
     return result
+
+
+def _one_at_a_time(lock: Lock, paint: Paint, frame: FrameBatch, style_mix: MixVector) -> FrameBatch:
+    with lock:
+        return paint(frame, style_mix)
 
 
 def _values(values: Any) -> list[GraphValue]:

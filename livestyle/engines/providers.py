@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
+import importlib.util
 import io
 import os
 import sys
@@ -32,12 +34,21 @@ PROVIDERS = {
     Device.CUDA: Provider(
         "CUDA",
         "CUDAExecutionProvider",
-        # A stream keeps its frame size, so the slow first search for the fastest kernels pays.
+        # A stream keeps its frame size, so a slow first choice of kernels pays.
         {"cudnn_conv_algo_search": "EXHAUSTIVE", "cudnn_conv_use_max_workspace": "1"},
     ),
     Device.TENSORRT: Provider("TensorRT", "TensorrtExecutionProvider"),
-    Device.COREML: Provider("CoreML", "CoreMLExecutionProvider", platform="darwin"),
-    Device.DIRECTML: Provider("DirectML", "DmlExecutionProvider", platform="win32"),
+    # The older format, its default, has no instance normalization.
+    Device.COREML: Provider(
+        "CoreML", "CoreMLExecutionProvider", {"ModelFormat": "MLProgram"}, platform="darwin"
+    ),
+    # Its first GPU is the one in the processor, on most laptops.
+    Device.DIRECTML: Provider(
+        "DirectML",
+        "DmlExecutionProvider",
+        {"performance_preference": "high_performance"},
+        platform="win32",
+    ),
 }
 # What follows in the list takes the operators that the first one lacks.
 _ORDER = {
@@ -45,9 +56,9 @@ _ORDER = {
     Device.ONNX_CPU: (Device.ONNX_CPU,),
 }
 
-_REPAIR = (
-    "`pip uninstall -y onnxruntime onnxruntime-gpu && pip install --force-reinstall livestyle` repairs it"
-)
+_REPAIR = "`pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install livestyle` repairs it"
+_CUDA_EXTRA = '`pip install "livestyle[cuda]"`'
+_NEW_RUNTIME = "https://aka.ms/vs/17/release/vc_redist.x64.exe brings what Windows lacks"
 
 
 def providers_for(device: Device) -> list[Provider]:
@@ -106,7 +117,9 @@ def import_runtime() -> Any:
         with native_stderr_silenced():
             import onnxruntime  # 0.1 s that `livestyle --help` need not wait for
     except ImportError as error:
-        raise DeviceError(f"ONNX Runtime does not load: {reason_of(error)}; {_REPAIR}") from error
+        # So it is on a fresh Windows, whose repair is not pip's.
+        repair = _NEW_RUNTIME if "DLL load failed" in str(error) else _REPAIR
+        raise DeviceError(f"ONNX Runtime does not load: {reason_of(error)}; {repair}") from error
     # Uninstalling one of the two distributions that share its folder leaves an empty package behind.
     if not hasattr(onnxruntime, "InferenceSession"):
         raise DeviceError(f"the installed ONNX Runtime is incomplete; {_REPAIR}")
@@ -132,30 +145,36 @@ def why_not(
         return f"the installed onnxruntime was built without it; {_how_to_get(device)}"
     if device not in (Device.CUDA, Device.TENSORRT):
         return None
-    no_gpu = _why_no_nvidia_gpu(load)
+    no_gpu = why_no_nvidia_gpu(load)
     if no_gpu:
-        return (
-            f"{no_gpu}; with one, `pip install 'livestyle[cuda]'` brings the rest, else use `--device auto`"
-        )
+        return f"{no_gpu}; with one, {_CUDA_EXTRA} brings the rest, else use `--device auto`"
+    old = _why_driver_too_old(load)
+    if old:
+        return f"{old}; update NVIDIA's driver, then {_CUDA_EXTRA} brings the rest"
     missing = _missing_library(device, runtime_folder, load)
     if missing and device is Device.TENSORRT:
-        return f"{missing}; it needs NVIDIA's TensorRT 10 and `pip install 'livestyle[cuda]'`"
-    return f"{missing}; `pip install 'livestyle[cuda]'` brings NVIDIA's libraries" if missing else None
+        return f'{missing}; {_CUDA_EXTRA} and `pip install "tensorrt-cu13-libs<11"` bring what it needs'
+    return f"{missing}; {_CUDA_EXTRA} brings NVIDIA's libraries" if missing else None
 
 
 def _how_to_get(device: Device) -> str:
     if device is Device.DIRECTML:
-        return "`pip uninstall -y onnxruntime-gpu && pip install onnxruntime-directml`"
+        return "`pip uninstall -y onnxruntime-gpu`, then `pip install onnxruntime-directml`"
     if device is Device.COREML:
         return "`pip install --force-reinstall onnxruntime`"
     if sys.platform == "darwin":
         return "macOS has no CUDA, use `--device auto`"
     # Whichever of the two was installed last owns their common folder.
-    return "`pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'livestyle[cuda]'`"
+    return f"`pip uninstall -y onnxruntime onnxruntime-gpu`, then {_CUDA_EXTRA}"
 
 
-def _why_no_nvidia_gpu(load: Callable[[str], Any]) -> str | None:
-    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+def _driver_library() -> str:
+    return "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+
+
+def why_no_nvidia_gpu(load: Callable[[str], Any] = ctypes.CDLL) -> str | None:
+    """Why no program can use an NVIDIA GPU here; None where there is one."""
+    library = _driver_library()
     try:
         driver = load(library)
         status = driver.cuInit(0)
@@ -169,11 +188,45 @@ def _why_no_nvidia_gpu(load: Callable[[str], Any]) -> str | None:
     return None if status == 0 else f"the NVIDIA driver does not start (cuInit returns {status})"
 
 
+def _why_driver_too_old(load: Callable[[str], Any]) -> str | None:
+    """A driver serves the CUDA that it was made for and all before, not the next one."""
+    found = ctypes.c_int(0)  # 12040 is CUDA 12.4
+    if load(_driver_library()).cuDriverGetVersion(ctypes.byref(found)) != 0:
+        return None
+    wanted = cuda_built_for()
+    if wanted is None or found.value // 1000 >= wanted:
+        return None
+    return f"the NVIDIA driver is for CUDA {found.value // 1000}, and this ONNX Runtime for CUDA {wanted}"
+
+
+def cuda_built_for() -> int | None:
+    """The CUDA that the installed ONNX Runtime was built for: 13; None where it does not tell."""
+    try:
+        built = importlib.import_module("onnxruntime.capi.build_and_package_info")
+        return int(str(built.cuda_version).split(".")[0])
+    except (ImportError, AttributeError, ValueError):
+        return None
+
+
+def _load_tensorrt_of_pip(load: Callable[[str], Any]) -> None:
+    """ONNX Runtime asks the system for TensorRT, which does not look where pip puts it."""
+    found = importlib.util.find_spec("tensorrt_libs")
+    for folder in map(Path, (found and found.submodule_search_locations) or ()):
+        if sys.platform == "win32":
+            os.add_dll_directory(str(folder))
+            return
+        for name in ("nvinfer", "nvinfer_plugin", "nvonnxparser"):
+            with contextlib.suppress(OSError):  # what lacks it says so itself
+                load(str(folder / f"lib{name}.so.10"))
+
+
 def _missing_library(device: Device, runtime_folder: Path, load: Callable[[str], Any]) -> str | None:
     """What the provider's library lacks, asked before ONNX Runtime asks, because that prints."""
     runtime = import_runtime()
     with contextlib.redirect_stdout(io.StringIO()), native_stderr_silenced():
         runtime.preload_dlls()  # prints what it does not find
+        if device is Device.TENSORRT:
+            _load_tensorrt_of_pip(load)
     windows = sys.platform == "win32"
     names = ["shared", "cuda", *(["tensorrt"] if device is Device.TENSORRT else [])]
     pattern = "onnxruntime_providers_{}.dll" if windows else "libonnxruntime_providers_{}.so"

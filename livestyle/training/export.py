@@ -104,7 +104,7 @@ def _to_onnx(network: TransformNet, manifest: Manifest) -> bytes:
         import onnx  # here, so that training alone needs neither
         import onnxscript.optimizer
     except ImportError as error:
-        raise ModelError("export needs onnx and onnxscript: pip install 'livestyle[train]'") from error
+        raise ModelError('export needs onnx and onnxscript: pip install "livestyle[train]"') from error
     multiple = network.size_multiple
     height = multiple * torch.export.Dim("h", min=4, max=1024)
     width = multiple * torch.export.Dim("w", min=4, max=1024)

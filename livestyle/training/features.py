@@ -105,7 +105,7 @@ def torchvision_vgg(name: str, *, pooling: Pooling = "max", pretrained: bool = T
         from torchvision import models
     except (ImportError, RuntimeError) as error:  # RuntimeError: a build that does not fit torch's
         raise RecipeError(
-            f"{name} needs a torchvision that fits your torch ({error}): pip install 'livestyle[train]'"
+            f'{name} needs a torchvision that fits your torch ({error}): pip install "livestyle[train]"'
         ) from error
 
     build, weights = {

@@ -50,7 +50,7 @@ def open_base(path: Path) -> BaseModel:
     try:
         import onnx  # noqa: F401
     except ImportError as error:
-        raise ModelError("adding a style needs onnx: pip install 'livestyle[train]'") from error
+        raise ModelError('adding a style needs onnx: pip install "livestyle[train]"') from error
     file = read_model_file(path)
     manifest = Manifest.from_json(file.manifest_json, where=f"the manifest of {path}")
     try:

@@ -36,7 +36,7 @@ RANGE_WEIGHT = 300.0
 # Shares of the steps. The style's weight grows until then, where a training begins with nothing: what lost
 # the photo never finds it again.
 STYLE_FULL = 0.1
-# What cannot paint yet would hold still by painting nothing.
+# What cannot paint yet would hold still by painting nothing. Where a training goes on from a model, it can.
 STABLE_FROM, STABLE_FULL = 0.6, 0.7
 
 
@@ -103,7 +103,8 @@ class Objective:
             stylized = state.network(photo, mix).float()
             seen = clipped(stylized)
             features = self.loss_network(_without_colours(seen, own), layers, lattice)
-            stability_weight = recipe.stability_weight * ramp(progress, STABLE_FROM, STABLE_FULL)
+            stable = 1.0 if recipe.start_from else ramp(progress, STABLE_FROM, STABLE_FULL)
+            stability_weight = recipe.stability_weight * stable
             if stability_weight:
                 dice = torch.Generator().manual_seed(recipe.seed * 15485863 + state.step)
                 later = _part(moment_later(photos, dice), place)

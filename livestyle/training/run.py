@@ -94,7 +94,7 @@ def open_curves(folder: Path) -> Curves:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise RecipeError(
-            "--tensorboard needs TensorBoard: pip install 'livestyle[train,tensorboard]'"
+            '--tensorboard needs TensorBoard: pip install "livestyle[train,tensorboard]"'
         ) from error
     try:
         writer: Curves = SummaryWriter(str(folder / CURVES))

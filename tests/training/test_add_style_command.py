@@ -118,7 +118,7 @@ def test_without_torch_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "torch", None)
     status, _, stderr = run(*command(world, tmp_path / "out.onnx"))
     assert (status, is_one_error(stderr)) == (1, True)
-    assert "pip install 'livestyle[train]'" in stderr
+    assert 'pip install "livestyle[train]"' in stderr
 
 
 def test_ctrl_c_stops_and_writes_nothing(world: Path, tmp_path: Path) -> None:

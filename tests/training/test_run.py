@@ -193,7 +193,7 @@ def test_without_tensorboard_curves_say_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
-    with pytest.raises(RecipeError, match=r"pip install 'livestyle\[train,tensorboard\]'"):
+    with pytest.raises(RecipeError, match=r'pip install "livestyle\[train,tensorboard\]"'):
         open_curves(tmp_path)
 
 

@@ -1,0 +1,122 @@
+"""Shows what the keys of a recipe do: one photo, one style, a short training for each key, on one sheet.
+
+    python tools/knobs.py RECIPE SHEET --style NAME --photo FILE --photos FOLDER --paintings FOLDER
+        --loss-network FILE [--steps 200]
+
+Each training goes on from the recipe's own model, which lies beside it, with this style alone. What differs
+between two tiles is the key below them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from livestyle.errors import LivestyleError, RecipeError
+from livestyle.frame import Image
+from livestyle.pictures import read_picture, write_picture
+from livestyle.sheet import arrange_sheet
+from livestyle.terminal import progress_bar
+from livestyle.training.dataset import resize_short_side, to_image, to_tensor
+from livestyle.training.recipe import Recipe, load_recipe
+from livestyle.training.state import TrainState
+from livestyle.training.train import train
+
+PHOTO_SIZE = 360  # short side of the photo, pixels
+
+
+@dataclass(frozen=True)
+class Knob:
+    """Keys of the recipe and of its style that are turned, and the words below the tile."""
+
+    caption: str
+    recipe: dict[str, Any] = field(default_factory=dict)
+    style: dict[str, Any] = field(default_factory=dict)
+
+
+KNOBS = (
+    Knob("the recipe as it is"),
+    Knob("content_weight = 4", {"content_weight": 4.0}),
+    Knob("content_weight = 60", {"content_weight": 60.0}),
+    Knob("style_weight = 10", {"style_weight": 10.0}),
+    Knob("style_weight = 250", {"style_weight": 250.0}),
+    Knob("style_size = 192", style={"style_size": 192}),
+    Knob("style_size = 800", style={"style_size": 800}),
+    Knob("palette_weight = 10", {"palette_weight": 10.0}),
+    Knob("even_weight = 0", {"even_weight": 0.0}),
+    Knob("grid_weight = 0", {"grid_weight": 0.0}),
+    Knob("patch_weight = 30", {"patch_weight": 30.0}),
+    Knob('style_loss = "gram"', {"style_loss": "gram"}),
+    Knob('style_loss = "mean_std"', {"style_loss": "mean_std"}),
+    Knob('style_loss = "sliced_wasserstein"', {"style_loss": "sliced_wasserstein"}),
+    Knob("own_colours = true", style={"own_colours": True}),
+)
+
+
+def turned(recipe: Recipe, style: str, knob: Knob, steps: int) -> Recipe:
+    """The recipe with this style alone and the knob turned. Raises RecipeError."""
+    found = [known for known in recipe.styles if known.name == style]
+    if not found:
+        raise RecipeError(
+            f"the recipe has no style {style}; it has {', '.join(s.name for s in recipe.styles)}"
+        )
+    alone = replace(found[0], **{"weight": 1.0, **knob.style})
+    # Small steps of few crops: the whole sheet takes minutes. A steered weight would undo what is turned.
+    short = replace(recipe, styles=(alone,), steps=steps, batch=2, crop=160, style_target=0.0)
+    return replace(short, start_from=str((recipe.folder / f"{recipe.name}.onnx").resolve()), **knob.recipe)
+
+
+def painted(recipe: Recipe, photo: Image, step_done: Callable[[], None]) -> Image:
+    """What the recipe's network paints of the photo in its one style, when it has been trained."""
+    state = TrainState(recipe, torch.device("cpu"))
+    for _ in train(state):
+        step_done()
+    with torch.inference_mode():
+        seen = to_tensor(torch.from_numpy(photo)[None])
+        return to_image(state.average.eval()(seen, torch.tensor([[0.0, 1.0]]))[0])
+
+
+def tiles(options: argparse.Namespace, photo: Image) -> Iterator[tuple[str, Image]]:
+    recipe = load_recipe(options.recipe).with_paths(
+        photos=options.photos, paintings=options.paintings, loss_network=str(options.loss_network)
+    )
+    yield "the photo", photo
+    with progress_bar("steps/s") as bar:
+        task = bar.add_task("", total=len(KNOBS) * options.steps)
+        for knob in KNOBS:
+            bar.update(task, description=knob.caption)
+            short = turned(recipe, options.style, knob, options.steps)
+            yield knob.caption, painted(short, photo, lambda: bar.advance(task))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("sheet", type=Path, help="a picture, replaced")
+    parser.add_argument("--style", required=True)
+    parser.add_argument("--photo", type=Path, required=True)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--paintings", type=Path, required=True)
+    parser.add_argument("--loss-network", type=Path, required=True, help="the slimmed VGG-19's weights")
+    parser.add_argument("--steps", type=int, default=200)
+    options = parser.parse_args(arguments)
+    try:
+        photo = resize_short_side(read_picture(options.photo)[0], PHOTO_SIZE)
+        captions, pictures = zip(*tiles(options, photo), strict=True)
+        write_picture(options.sheet, arrange_sheet(list(pictures), list(captions)))
+    except (LivestyleError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
