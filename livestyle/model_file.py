@@ -92,7 +92,8 @@ def _walk(content: bytes) -> tuple[dict[str, str], str | None]:
                 raise ValueError("it has too many fields")
             child = _CHILDREN.get(message, {}).get(number) if wire == _LENGTH else None
             if child == "metadata":
-                key, value = _entry(content, low, high)
+                key, value, fields = _entry(content, low, high, fields_left)
+                fields_left -= fields
                 if key == METADATA_KEY and key in metadata:
                     raise ValueError(f"two entries are called {key!r}")
                 metadata[key] = value
@@ -111,6 +112,8 @@ def _objection(content: bytes, message: str, number: int, wire: int, low: int, h
             return "names other files as its weights"
         case "tensor", 14 if wire == _VARINT and content[low:high].strip(b"\x80\x00"):
             return "keeps its weights in another file"
+        case ("graph", 15) | ("attribute", 22 | 23):
+            return "has sparse weights, which may become any size"
         case "attribute", 6 | 11:
             return "holds a loop or a branch"
         case "node", 7 if content[low:high] not in (b"", b"ai.onnx"):
@@ -118,13 +121,17 @@ def _objection(content: bytes, message: str, number: int, wire: int, low: int, h
     return None
 
 
-def _entry(content: bytes, start: int, end: int) -> tuple[str, str]:
-    """Key and value of one StringStringEntryProto."""
+def _entry(content: bytes, start: int, end: int, most: int) -> tuple[str, str, int]:
+    """Key and value of one StringStringEntryProto, and its number of fields."""
     parts = {1: "", 2: ""}
+    fields = 0
     for number, wire, low, high in message_fields(content, start, end):
+        fields += 1
+        if fields > most:
+            raise ValueError("it has too many fields")
         if wire == _LENGTH and number in parts:
             parts[number] = content[low:high].decode()
-    return parts[1], parts[2]
+    return parts[1], parts[2], fields
 
 
 def message_fields(content: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:

@@ -78,7 +78,8 @@ def _jpeg(content: bytes) -> PictureHeader:
     orientation = 1
     at = 2
     for _ in range(_MAX_CHUNKS):
-        while content[at] == 0xFF and content[at + 1] == 0xFF:  # fill bytes
+        fill = at
+        while content[at] == 0xFF and content[at + 1] == 0xFF and at - fill < _MAX_CHUNKS:  # fill bytes
             at += 1
         mark, kind = content[at], content[at + 1]
         if mark != 0xFF or kind == 0:  # no marker: decoders would look for the next one anywhere behind it

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from livestyle.errors import SourceError
 from livestyle.frame import Image
 from livestyle.lettering import fit_text, write_text
 from livestyle.stylizer import Stylizer
@@ -16,12 +17,15 @@ TILE_HEIGHT = 360  # pixels of a picture
 CAPTION_HEIGHT = 30
 CAPTION_SIZE = 17  # of the letters
 GAP = 8
+WIDEST = 20  # aspect of a picture that is shown at the height of a tile
 PAPER, INK = 250, (30, 30, 30)
 
 
 def paint_styles(photo: Image, stylizer: Stylizer) -> Iterator[Image]:
     """The photo in style 0 (original), 1, 2, …, scaled to the height of a tile."""
     height, width = photo.shape[:2]
+    if width > WIDEST * height:
+        raise SourceError(f"a picture of {width}x{height} is too wide for a sheet; crop it")
     size = (max(1, round(width * TILE_HEIGHT / height)), TILE_HEIGHT)
     interpolation = cv2.INTER_AREA if height > TILE_HEIGHT else cv2.INTER_CUBIC
     small = np.ascontiguousarray(cv2.resize(photo, size, interpolation=interpolation), dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -42,8 +43,31 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
+# Each of the last two exists on some systems only.
+_STOPS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
+
+
+def printable(text: str) -> str:
+    """On one line, and without what moves a terminal's cursor: names in files are anybody's words."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+class OneLine(logging.Formatter):
+    """A log's record as one printable line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 class StopSignal:
-    """Ctrl-C and SIGTERM as a question that a loop asks between steps; the second one interrupts."""
+    """Ctrl-C, SIGTERM and a closed terminal as a question that a loop asks between steps.
+
+    The second one interrupts.
+    """
 
     def __init__(self) -> None:
         self.asked = False
@@ -52,7 +76,7 @@ class StopSignal:
     def __enter__(self) -> None:
         self._before = {
             number: signal.signal(number, self._ask)
-            for number in (signal.SIGINT, signal.SIGTERM)
+            for number in _STOPS
             if signal.getsignal(number) is not signal.SIG_IGN  # as a shell has it for what runs behind it
         }
 

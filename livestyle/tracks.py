@@ -299,5 +299,5 @@ def _label(stream: Stream, output: Stream) -> None:
 
 def _describe(stream: Stream) -> str:
     codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown codec"
-    language = f", {stream.language}" if stream.language else ""
+    language = f", {stream.language[:20]}" if stream.language else ""
     return f"{stream.type} track {stream.index} ({codec}{language})"

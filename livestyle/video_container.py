@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 LONGEST_SIDE = 16384  # pixels; beyond it, one frame takes more than 800 MB
-_PICTURE_FORMATS = ("image2", "gif", "apng", "ico")
+_PICTURE_FORMATS = ("gif", "apng", "ico")
 _PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")  # photos in the container of .mp4 (ISO 23008-12)
+# libav reads playlists and scripts too, which open whatever file they name, and "image2" opens a photo's
+# neighbours by a number in its name. All of these hold what they show themselves.
+_FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,vob,flv,live_flv,asf,ogg,mxf,gxf,nut,dv,rm,wtv,swf,amv,"
+    "h261,h263,h264,hevc,vvc,m4v,vc1,dirac,ivf,obu,av1,mjpeg,yuv4mpegpipe,nsv,nuv,mlv,smjpeg,flic,"
+    "gif,apng,ico,jpegxl_anim,tty"  # the last one to say that a text is none
+)
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT
 
 
@@ -39,7 +46,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     _check_is_file(path)
     try:
         # "file:" keeps a colon in a name from being read as a protocol.
-        container = av.open(f"file:{path}", "r", **_tag_options())
+        container = av.open(f"file:{path}", "r", options=_options(), **_tag_options())
     except PermissionError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except (av.FFmpegError, ValueError) as error:
@@ -52,6 +59,13 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     except BaseException:
         container.close()
         raise
+
+
+def _options() -> dict[str, str]:
+    import av
+
+    pipes = [name for name in av.formats_available if name.endswith("_pipe")]  # one picture: png_pipe, …
+    return {"format_whitelist": ",".join([_FORMATS, *pipes])}
 
 
 def exact(value: Any) -> Fraction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from livestyle import __version__
 from livestyle.cli.app import app
 from livestyle.cli.options import error_line
 from livestyle.errors import SinkError
+from livestyle.terminal import OneLine, printable
 
 # An engine of another system.
 ELSEWHERE = "directml" if sys.platform == "darwin" else "coreml"
@@ -187,3 +189,15 @@ def test_without_torch_a_command_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr("livestyle.cli.options.find_spec", lambda _: None)
     assert run(*words) == (1, "", 'error: this command needs torch: pip install "livestyle[train]"\n')
+
+
+def test_what_the_system_says_of_a_name_is_one_line(run: Run) -> None:
+    status, stdout, stderr = run("webcam", "--no-window", "--record", "x.mp4", "--camera", "long" * 100)
+    assert (status, stdout, stderr.count("\n")) == (1, "", 1)
+    assert "long" in stderr
+
+
+def test_a_terminal_is_told_letters_only() -> None:
+    assert printable("\x1b]0;mine\x07 of\nLéger") == "\\x1b]0;mine\\x07 of\\nLéger"
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "track \x1b[2J", None, None)
+    assert OneLine("%(message)s").format(record) == "track \\x1b[2J"

@@ -52,12 +52,11 @@ def attribute(model: Any) -> Any:
         (lambda m: external(m.graph.initializer[0]), "names other files"),
         (lambda m: external(m.graph.initializer[0], "/etc/hostname"), "names other files"),
         (lambda m: setattr(m.graph.initializer[0], "data_location", 1), "in another file"),
-        (lambda m: external(m.graph.sparse_initializer.add().values), "names other files"),
-        (lambda m: external(m.graph.sparse_initializer.add().indices), "names other files"),
+        (lambda m: m.graph.sparse_initializer.add(), "sparse weights"),
         (lambda m: external(attribute(m).t), "names other files"),
         (lambda m: external(attribute(m).tensors.add()), "names other files"),
-        (lambda m: external(attribute(m).sparse_tensor.values), "names other files"),
-        (lambda m: external(attribute(m).sparse_tensors.add().indices), "names other files"),
+        (lambda m: attribute(m).sparse_tensor.dims.append(2**32), "sparse weights"),
+        (lambda m: attribute(m).sparse_tensors.add(), "sparse weights"),
         (lambda m: external(m.functions.add().node.add().attribute.add().t), "names other files"),
         (lambda m: external(m.functions.add().attribute_proto.add().t), "names other files"),
         (lambda m: external(m.training_info.add().algorithm.initializer.add()), "names other files"),
@@ -165,3 +164,16 @@ def test_a_folder_or_a_pipe_or_nothing_is_no_model(tmp_path: Path) -> None:
     for path in paths:
         with pytest.raises(ModelError, match="no model file at"):
             read_model_file(path)
+
+
+def test_an_entry_of_endless_fields_is_refused(tmp_path: Path) -> None:
+    # metadata_props is field 14; 3 is no field of an entry, and 0 takes two bytes each.
+    body = b"\x18\x00" * (MAX_FIELDS + 1)
+    length = b""
+    rest = len(body)
+    while rest:
+        length += bytes([rest & 0x7F | (0x80 if rest > 0x7F else 0)])
+        rest >>= 7
+    (tmp_path / "x.onnx").write_bytes(b"\x72" + length + body)
+    with pytest.raises(ModelError, match="too many fields"):
+        read_model_file(tmp_path / "x.onnx")

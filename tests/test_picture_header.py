@@ -182,3 +182,8 @@ def test_a_damaged_picture_is_a_picture_or_a_source_error(
         return
     assert image.dtype == np.uint8
     assert image.ndim == 3
+
+
+def test_a_picture_of_fill_bytes_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="its header cannot be read"):
+        read(tmp_path, b"\xff\xd8" + b"\xff" * 1_000_000)

@@ -111,3 +111,18 @@ def test_pixels_that_nothing_turns_into_rgb_are_refused() -> None:
     to_rgb = RgbReader(Path("a.nut"))
     with pytest.raises(SourceError, match=r"cannot read a\.nut: nothing turns its gray32le pixels into RGB;"):
         to_rgb(av.VideoFrame(64, 48, "gray32le"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("holiday.mp4", "ffconcat version 1.0\nfile private.mp4\n"),
+        ("holiday.mp4", "ffconcat version 1.0\nfile holiday.mp4\n"),
+        ("holiday.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nprivate.mp4\n#EXT-X-ENDLIST\n"),
+    ],
+)
+def test_a_list_of_other_files_is_no_video(name: str, text: str, tmp_path: Path) -> None:
+    write_clip(tmp_path / "private.mp4")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SourceError, match=f"{name}: it is not a video"):
+        VideoFileSource(tmp_path / name)

@@ -50,6 +50,7 @@ from livestyle.training.optimize_loss import BALANCE, GatysLoss
 from livestyle.training.optimize_masks import Part, Region
 from livestyle.training.recipe import parse_recipe
 from livestyle.training.style_losses import palette, palette_distance
+from livestyle.whole_file import WholeFile
 
 LossOf = Callable[[Tensor, Tensor], GatysLoss]
 SIZE = 256  # short side of the photos, pixels
@@ -241,6 +242,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
+        if options.json not in (None, "-"):
+            WholeFile(Path(options.json), overwrite=True).probe()  # refused now, not after the work
         judged, shown = judge(options)
         text = json.dumps({"photos": options.limit, "styles": [asdict(each) for each in judged]}, indent=2)
         print(text if options.json == "-" else table(judged))

@@ -16,19 +16,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from livestyle.errors import LivestyleError, RecipeError
 from livestyle.frame import Image
-from livestyle.pictures import read_picture, write_picture
+from livestyle.pictures import check_picture_path, read_picture, write_picture
 from livestyle.sheet import arrange_sheet
 from livestyle.terminal import progress_bar
 from livestyle.training.dataset import resize_short_side, to_image, to_tensor
 from livestyle.training.recipe import Recipe, load_recipe
 from livestyle.training.state import TrainState
 from livestyle.training.train import train
+from livestyle.whole_file import WholeFile
 
-PHOTO_SIZE = 360  # short side of the photo, pixels
+PHOTO_SIZE = 352  # short side of the photo, pixels
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args(arguments)
     try:
+        check_picture_path(options.sheet, overwrite=True)
+        WholeFile(options.sheet, overwrite=True).probe()  # refused now, not after the trainings
         photo = resize_short_side(read_picture(options.photo)[0], PHOTO_SIZE)
+        # What four halvings or less, as recipes have them, want of a side.
+        photo = np.ascontiguousarray(photo[: photo.shape[0] // 16 * 16, : photo.shape[1] // 16 * 16])
         captions, pictures = zip(*tiles(options, photo), strict=True)
-        write_picture(options.sheet, arrange_sheet(list(pictures), list(captions)))
+        write_picture(options.sheet, arrange_sheet(list(pictures), list(captions)), overwrite=True)
     except (LivestyleError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -240,6 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     try:
         measured = file_hash(find_model(options.model))
+        if options.json not in (None, "-"):
+            WholeFile(Path(options.json), overwrite=True).probe()  # refused now, not after the work
         quality = measure(options)
         result = {"model": str(options.model), **quality, "targets": targets(quality)}
         text = json.dumps(result, ensure_ascii=False, indent=2)

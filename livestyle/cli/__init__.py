@@ -19,7 +19,7 @@ def main() -> None:
     from livestyle.cli.app import run_command
     from livestyle.cli.options import error_line
     from livestyle.errors import LivestyleError
-    from livestyle.terminal import Stopped, raise_stopped
+    from livestyle.terminal import Stopped, printable, raise_stopped
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Into a file, Windows writes letters of one country, and no name is worth a traceback.
@@ -29,6 +29,10 @@ def main() -> None:
         status = run_command()
     except LivestyleError as error:
         print(error_line(error), file=sys.stderr, flush=True)
+        status = 1
+    except OSError as error:  # a name that is too long, or a folder that may not be looked into
+        words = [str(error.filename)] if error.filename else []
+        print(printable(f"error: {': '.join([*words, error.strerror or str(error)])}"), file=sys.stderr)
         status = 1
     except Stopped:
         print("stopped", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ import typer
 from livestyle import __version__
 from livestyle.cli import demo, inspect, live, optimize, paint, train
 from livestyle.cli.options import UsageError, say
+from livestyle.terminal import OneLine
 
 app = typer.Typer(
     rich_markup_mode=None,  # markup would swallow "[train]" in help texts
@@ -42,7 +43,9 @@ def version(
 
 def run_command() -> int:
     """Run what was typed and give its exit status. A wrong option is one line on stderr and 2."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
         # Without its standalone mode, the parser hands its errors on, and gives the status of typer.Exit.
         status = app(prog_name="livestyle", standalone_mode=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -128,7 +129,8 @@ def optimize(
             left = f"loss {step.loss:.3f} style {step.style:.3f} content {step.content:.3f}"
             bar.update(task, completed=100 * step.done, description=f"{step.iteration}/{total} {left}")
             if preview is not None and step.iteration and step.iteration % (preview_every or 1) == 0:
-                write_picture(preview, step.image, overwrite=True)
+                with suppress(SinkError):  # a viewer may hold it open; the painting goes on
+                    write_picture(preview, step.image, overwrite=True)
             if stop.asked:
                 break
     assert step is not None

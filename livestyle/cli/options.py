@@ -12,6 +12,7 @@ import typer
 
 from livestyle.engines import Device
 from livestyle.errors import LivestyleError
+from livestyle.terminal import printable
 
 Style = Annotated[str, typer.Option(help="A number, a name, or a mix: 3, starry_night, 3:0.7,5:0.3.")]
 Strength = Annotated[float, typer.Option(min=0, max=1.5, help="0 is the original, 1 the style.")]
@@ -50,14 +51,14 @@ def smoothing_of(text: str | None) -> float:
 
 def say(text: str) -> None:
     """A line for people, on stderr: stdout holds results only."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def error_line(error: LivestyleError) -> str:
     """What is printed of an error. Where a disk is its cause, the next step is added unless it is there."""
     number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
     step = _DISK_STEPS.get(number or 0, "")
-    return f"error: {error}; {step}" if step not in str(error) else f"error: {error}"
+    return printable(f"error: {error}; {step}" if step not in str(error) else f"error: {error}")
 
 
 def need_torch() -> None:

@@ -14,6 +14,7 @@ import typer
 
 from livestyle.cli.options import AsJson, Overwrite, need_torch, say
 from livestyle.errors import LivestyleError
+from livestyle.library import photos_folder
 from livestyle.terminal import StopSignal, progress_bar
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def train(
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that `livestyle train` saved.")],
     output: Annotated[Path, typer.Argument(metavar="OUT.onnx")],
-    photos: Annotated[Path | None, typer.Option(help="Photos to compare with torch on.")] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Photos to compare with torch on [seven that come with livestyle].")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a checkpoint into an ONNX model. Needs pip install "livestyle[train]".
@@ -108,7 +111,7 @@ def export(
     from livestyle.training.state import TrainState
 
     state = TrainState.load(checkpoint, torch.device("cpu"))
-    folder = photos or state.recipe.path(state.recipe.content_folder)
+    folder = photos or photos_folder()  # not the one that the checkpoint names: it may be a stranger's
     found = export_onnx(state.average, state.recipe, output, photos_in(folder, 16), overwrite=overwrite)
     print(
         f"{output}: {found.mean:.3f} grey levels from torch on average, {found.worst:.0f} at worst, "

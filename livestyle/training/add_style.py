@@ -171,7 +171,8 @@ class NewStyle:
     def _objective(self, recipe: Recipe) -> Objective:
         device = self.state.device
         network = open_loss_network(recipe.loss_network_name, pooling=recipe.pooling).to(device)
-        return Objective(network, Paintings.measured(recipe, network, self.photos, device))
+        paintings = Paintings.measured(recipe, network, self.photos, device)
+        return Objective(network, paintings, from_nothing=False)
 
     def _begin(self) -> str:
         """Begin with the row, or the mean of all, that the recipe's weights prefer on one batch."""
@@ -193,7 +194,7 @@ class NewStyle:
         self, state: TrainState, objective: Objective, row: int, batches: int = BASELINE_BATCHES
     ) -> Fractions:
         found: list[Tensor] = []
-        before, state.step = state.step, 0  # where nothing but the picture itself is judged
+        before, state.step = state.step, 0  # the same dice each time
         for batch in range(STEPS, STEPS + batches):
             photos = to_tensor(self.photos[batch].to(state.device))
             rows = torch.full((len(photos),), row)

@@ -25,6 +25,7 @@ MAX_TRIES = 100
 # Photos are mostly well lit, and a network paints what it wants where it has learned nothing: blots on dark
 # skin, black clothes and shadows. So many of the crops are made darker, or a little brighter, by a power.
 EXPOSED, DARKEST, BRIGHTEST = 0.4, 2.5, 0.7
+_LONGEST_ASPECT = 16  # of a picture that is enlarged to a short side of its own
 
 
 class ContentImages(Dataset[Tensor]):
@@ -109,7 +110,10 @@ def read_rgb(path: Path) -> Image | None:
 
 
 def resize_short_side(image: Image, size: int) -> Image:
-    """Scaled so that the shorter side has `size` pixels."""
+    """Scaled so that the shorter side has `size` pixels. Of a ribbon of a picture the middle is taken."""
+    longest = _LONGEST_ASPECT * min(image.shape[:2])
+    top, left = (max(0, (side - longest) // 2) for side in image.shape[:2])
+    image = image[top : top + longest, left : left + longest]
     height, width = image.shape[:2]
     scale = size / min(height, width)
     target = (max(size, round(width * scale)), max(size, round(height * scale)))

@@ -19,9 +19,9 @@ from livestyle.library import SUFFIX
 from livestyle.manifest import METADATA_KEY, Manifest, Style
 from livestyle.model_file import read_model_file
 from livestyle.training.export import MAX_MEAN_DIFFERENCE, compare
-from livestyle.training.network import TransformNet
+from livestyle.training.network import TransformNet, folded_with_upsampling
 from livestyle.training.recipe import Recipe, StyleRecipe, parse_recipe
-from livestyle.training.start import WEIGHT_PREFIX, is_style_row, read_weights
+from livestyle.training.start import WEIGHT_PREFIX, folded_convs, is_style_row, read_weights
 from livestyle.training.state import build_network
 from livestyle.whole_file import WholeFile
 
@@ -168,12 +168,14 @@ def _content(base: BaseModel, network: TransformNet, manifest: Manifest) -> byte
 
     model = onnx.load_from_string(base.content)
     before, after = base.network.state_dict(), network.state_dict()
-    for tensor in model.graph.initializer:
-        key = tensor.name.removeprefix(WEIGHT_PREFIX)
-        # Only what changed: the file keeps its own bytes of the rest.
-        if key in after and tensor.name != key and not torch.equal(before[key], after[key]):
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    places = {key: stored[WEIGHT_PREFIX + key] for key in after if WEIGHT_PREFIX + key in stored}
+    folded = {f"{name}.weight": stored[conv.input[1]] for name, conv in folded_convs(model.graph, places)}
+    for key, tensor in (places | folded).items():
+        if not torch.equal(before[key], after[key]):  # the file keeps its own bytes of the rest
+            value = folded_with_upsampling(after[key]) if key in folded else after[key]
             own = numpy_helper.to_array(tensor)
-            tensor.CopyFrom(numpy_helper.from_array(after[key].numpy().astype(own.dtype), tensor.name))
+            tensor.CopyFrom(numpy_helper.from_array(value.numpy().astype(own.dtype), tensor.name))
     for value in model.graph.input:
         if value.name == "style_mix":
             value.type.tensor_type.shape.dim[0].dim_value = network.n_styles

@@ -120,6 +120,18 @@ class Upsample(nn.Module):
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+def folded_with_upsampling(weight: Tensor) -> Tensor:
+    """The weights of `upsampled_conv`'s own conv. Shapes: (K, C, 3, 3) -> (4K, C, 3, 3)."""
+    # [phase, tap of the conv, neighbour in x]: bilinear upsampling takes 3/4 of the nearest, 1/4 of the next.
+    taps = (
+        weight.new_tensor(
+            [[[3, 1, 0], [1, 3, 0], [0, 3, 1]], [[1, 3, 0], [0, 3, 1], [0, 1, 3]]],
+        )
+        / 4
+    )
+    return torch.einsum("kcij,pim,qjn->kpqcmn", weight, taps, taps).flatten(0, 2)
+
+
 def upsampled_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, smooth: bool = False) -> Tensor:
     """A 3x3 conv of what bilinear upsampling makes of x, computed at x's own size.
 
@@ -133,16 +145,10 @@ def upsampled_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, smo
     al. 2021, arXiv:2106.12423). Of a wave of 9 pixels bilinear leaves a copy of 5 %, smooth one of 1 %.
     Shapes: x (B, C, H, W), weight (K, C, 3, 3), bias (K,) -> (B, K, 2H, 2W).
     """
-    # [phase, tap of the conv, neighbour in x]: bilinear upsampling takes 3/4 of the nearest, 1/4 of the next.
-    taps = (
-        weight.new_tensor(
-            [[[3, 1, 0], [1, 3, 0], [0, 3, 1]], [[1, 3, 0], [0, 3, 1], [0, 1, 3]]],
-        )
-        / 4
-    )
-    folded = torch.einsum("kcij,pim,qjn->kpqcmn", weight, taps, taps).flatten(0, 2)  # (4K, C, 3, 3)
     padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    phases = F.conv2d(padded, folded, None if bias is None else bias.repeat_interleave(4))
+    phases = F.conv2d(
+        padded, folded_with_upsampling(weight), None if bias is None else bias.repeat_interleave(4)
+    )
     y = F.pixel_shuffle(phases, 2)
     return F.avg_pool2d(y, 3, stride=1, padding=1, count_include_pad=False) if smooth else y
 

@@ -75,10 +75,14 @@ class StepLoss:
 
 @dataclass(frozen=True)
 class Objective:
-    """The losses of a recipe, with the paintings that they lead to."""
+    """The losses of a recipe, with the paintings that they lead to.
+
+    from_nothing: the network cannot paint yet, so that style and stability wait (STYLE_FULL, STABLE_FROM).
+    """
 
     loss_network: LossNetwork
     paintings: Paintings
+    from_nothing: bool = True
 
     def of(self, state: TrainState, photos: Tensor, place: slice, shown: Shown) -> StepLoss:
         """What the network paints of photos[place], and how good it is.
@@ -103,7 +107,7 @@ class Objective:
             stylized = state.network(photo, mix).float()
             seen = clipped(stylized)
             features = self.loss_network(_without_colours(seen, own), layers, lattice)
-            stable = 1.0 if recipe.start_from else ramp(progress, STABLE_FROM, STABLE_FULL)
+            stable = ramp(progress, STABLE_FROM, STABLE_FULL) if self.from_nothing else 1.0
             stability_weight = recipe.stability_weight * stable
             if stability_weight:
                 dice = torch.Generator().manual_seed(recipe.seed * 15485863 + state.step)
@@ -116,7 +120,7 @@ class Objective:
         if bool(own.any()):
             content = content + own * chroma_distance(seen, photo)
         weights = (state.style_weights * paintings.weight)[labels].to(device)
-        learned = 1.0 if recipe.start_from else ramp(progress, 0.0, STYLE_FULL)
+        learned = ramp(progress, 0.0, STYLE_FULL) if self.from_nothing else 1.0
         total = (
             recipe.style_weight * learned * weights * style
             + recipe.palette_weight * learned * self._palette(seen, photo, shown)
@@ -213,7 +217,7 @@ def ramp(progress: float, begin: float, full: float) -> float:
 def precision(device: torch.device) -> torch.autocast | nullcontext[None]:
     """What networks compute in while they train."""
     # bfloat16 needs no loss scaling; on the CPU these thin networks get slower by it.
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
 

@@ -12,7 +12,7 @@ from livestyle.training.dataset import ContentImages, load_style_image, to_tenso
 from livestyle.training.features import LossNetwork
 from livestyle.training.losses import content_distance
 from livestyle.training.motion import grey
-from livestyle.training.recipe import Recipe, StyleRecipe
+from livestyle.training.recipe import MOST_STEPS, Recipe, StyleRecipe
 from livestyle.training.style_losses import (
     PAINTING_PATCHES,
     PATCH_LAYERS,
@@ -130,7 +130,7 @@ def measure_baselines(
     layers = {recipe.content_layer, *recipe.style_layers}
     with torch.no_grad():
         # Steps beyond the last, so that training never sees these very crops.
-        for batch in range(recipe.steps, recipe.steps + BASELINE_BATCHES):
+        for batch in range(MOST_STEPS, MOST_STEPS + BASELINE_BATCHES):
             photo, seed = to_tensor(photos[batch].to(device)), dice_of(recipe, batch)
             features = loss_network(photo, layers)
             greys = _grey_features(recipe, loss_network, photo, set(recipe.style_layers))
@@ -165,7 +165,7 @@ def measure_patch_baseline(
         return torch.ones(n, device=device)
     total = torch.zeros(n, device=device)
     with torch.no_grad():
-        for batch in range(recipe.steps, recipe.steps + BASELINE_BATCHES):
+        for batch in range(MOST_STEPS, MOST_STEPS + BASELINE_BATCHES):
             photo, seed = to_tensor(photos[batch].to(device)), dice_of(recipe, batch)
             features = loss_network(photo, patches)
             greys = _grey_features(recipe, loss_network, photo, set(patches))

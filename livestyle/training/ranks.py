@@ -104,4 +104,8 @@ def _one_line() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise DeviceError("another process of this training has ended: its own message says why") from error
+        reason = " ".join(str(error).split("\n")[0].split())[:200]
+        raise DeviceError(
+            "another process of this training has ended, and its own message says why, or they do not reach "
+            f"each other: {reason}"
+        ) from error

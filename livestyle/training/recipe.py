@@ -16,6 +16,8 @@ from livestyle.training.style_losses import StyleLoss
 
 T = TypeVar("T")
 MAX_RECIPE_BYTES = 1_000_000
+_MOST_DOTS = 200
+MOST_STEPS = 10_000_000
 _NEXT_STEP = "name a TOML file, such as a copy of models/painters.toml"
 # What style fractions are measured on. A recipe asks for all but the last unless it says otherwise: relu5_1
 # wants large shapes, which small networks paint as patches of one colour (models/README.md).
@@ -131,6 +133,9 @@ def load_recipe(path: Path) -> Recipe:
 
 def parse_recipe(text: str, *, folder: Path = Path(), where: str = "recipe") -> Recipe:
     """The recipe in `text`. Raises RecipeError."""
+    # tomllib keeps every beginning of a dotted key: 50,000 parts in a line take gigabytes.
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise RecipeError(f"{where} has a line with more than {_MOST_DOTS} dots; {_NEXT_STEP}")
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not valid, or a number or nesting that Python gives up on
@@ -141,8 +146,8 @@ def parse_recipe(text: str, *, folder: Path = Path(), where: str = "recipe") -> 
     try:
         styles = tuple(_fill(StyleRecipe, row, f"{where}: style {n}") for n, row in enumerate(rows, 1))
         recipe = _fill(Recipe, table, where, styles=styles, text=text, folder=folder)
-        _check(recipe, where)
         manifest_of(recipe, size_multiple=1)  # or hours of training would end in a refusal
+        _check(recipe, where)
     except (ValueError, OverflowError) as error:  # a number with thousands of digits, or the manifest's own
         raise RecipeError(f"{where}: {error}") from error
     return recipe
@@ -219,7 +224,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _BOUNDS: dict[str, tuple[float, float]] = {
     "n_residual": (0, 16),
     "head_width": (1, 512),
-    "steps": (1, 10_000_000),
+    "steps": (1, MOST_STEPS),
     "batch": (1, 1024),
     "crop": (64, 1024),
     "style_size": (32, 2048),

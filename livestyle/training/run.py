@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from livestyle.errors import DeviceError, RecipeError
+from livestyle.errors import DeviceError, LivestyleError, RecipeError
 from livestyle.frame import Image
 from livestyle.pictures import write_picture
 from livestyle.training.dataset import resize_short_side, to_image, to_tensor
@@ -30,6 +32,8 @@ CURVES = "tensorboard"  # a folder
 LOG_EVERY = 50  # steps
 PREVIEW_PHOTOS, PREVIEW_SIZE = 3, 256
 
+_log = logging.getLogger(__name__)
+
 
 class Curves(Protocol):
     """What TensorBoard's writer does."""
@@ -45,6 +49,9 @@ def open_run(recipe: Recipe, folder: Path, *, resume: bool, device: str) -> Trai
     A folder that already holds a run is never trained over without `resume`.
     """
     checkpoint = folder / CHECKPOINT
+    for name in (CHECKPOINT, LOG, PREVIEW):  # of a stranger's run, it would be written through
+        if (folder / name).is_symlink():
+            raise RecipeError(f"{folder / name} is a link: put the file itself there, or delete it")
     if resume:
         return TrainState.load(checkpoint, torch_device(device), recipe)
     if checkpoint.exists():
@@ -71,15 +78,20 @@ def run_training(
     if writes:
         _append(folder / LOG, "")  # an unwritable folder is refused before the first step
     saved = time.monotonic()
+    photos: list[Image] = []
     for step in train(state, workers=workers, ranks=ranks):
         if writes and step.step % LOG_EVERY == 0:
-            _append(folder / LOG, json.dumps(asdict(step)) + "\n")
+            with _warned():
+                _append(folder / LOG, json.dumps(asdict(step)) + "\n")
             if curves is not None:
                 draw(curves, step)
         last = ranks.any(stopped(), state.device) or step.step >= state.recipe.steps
         if writes and (last or time.monotonic() - saved > save_every):
-            state.save(folder / CHECKPOINT)
-            write_picture(folder / PREVIEW, preview(state), overwrite=True)
+            with nullcontext() if last else _warned():
+                state.save(folder / CHECKPOINT)
+            with _warned():
+                photos = photos or preview_photos(state)
+                write_picture(folder / PREVIEW, preview(state, photos), overwrite=True)
             saved = time.monotonic()
         if last:
             ranks.any(False, state.device)  # torchrun ends all when one leaves: not before all is saved
@@ -120,9 +132,22 @@ def _append(path: Path, text: str) -> None:
         raise RecipeError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def preview(state: TrainState) -> Image:
+@contextmanager
+def _warned() -> Iterator[None]:
+    """What cannot be written now is a warning: a full disk or an open picture is no reason to end a night."""
+    try:
+        yield
+    except LivestyleError as error:
+        _log.warning("%s", error)
+
+
+def preview_photos(state: TrainState) -> list[Image]:
+    """The photos of `preview`."""
+    return photos_in(state.recipe.path(state.recipe.content_folder), PREVIEW_PHOTOS, PREVIEW_SIZE)
+
+
+def preview(state: TrainState, photos: Sequence[Image]) -> Image:
     """Every style (columns, "original" first) on a few photos (rows), by the averaged weights."""
-    photos = photos_in(state.recipe.path(state.recipe.content_folder), PREVIEW_PHOTOS, PREVIEW_SIZE)
     rows = [paint_all(state.average, photo[:PREVIEW_SIZE, :PREVIEW_SIZE]) for photo in photos]
     return np.ascontiguousarray(np.vstack(rows))
 

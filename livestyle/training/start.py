@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from livestyle.engines.contract import reason_of
 from livestyle.errors import ModelError
 from livestyle.manifest import Manifest
 from livestyle.model_file import read_model_file
 from livestyle.training.network import TransformNet
 
 if TYPE_CHECKING:
-    from onnx import GraphProto
+    from onnx import GraphProto, NodeProto
 
 WEIGHT_PREFIX = "network."  # of the graph that export.py writes
 
@@ -58,20 +59,30 @@ def read_weights(path: Path) -> tuple[Mapping[str, Tensor], list[str]]:
             tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
             for tensor in graph.initializer
         }
-    except (DecodeError, ValueError, TypeError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-    weights = {
-        name.removeprefix(WEIGHT_PREFIX): value
-        for name, value in tensors.items()
-        if name.startswith(WEIGHT_PREFIX)
-    }
-    return weights | _unfolded(graph, tensors, weights), names
+        weights = {
+            name.removeprefix(WEIGHT_PREFIX): value
+            for name, value in tensors.items()
+            if name.startswith(WEIGHT_PREFIX)
+        }
+        return weights | _unfolded(graph, tensors, weights), names
+    except (DecodeError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} cannot be read: {reason_of(error)}; name another model, or copy it again"
+        ) from error
 
 
-def _folded(found: Mapping[str, Tensor]) -> list[str]:
+def _folded(found: Collection[str]) -> list[str]:
     """Of TransformNet, in the order in which it paints: what `upsampled_conv` may have folded."""
     steps = sum(name.startswith("expand.") and name.endswith(".gamma") for name in found)
     return [*(f"expand.{step}.conv" for step in range(steps)), "last"]
+
+
+def folded_convs(graph: GraphProto, found: Collection[str]) -> list[tuple[str, NodeProto]]:
+    """Convs that a graph holds folded, from the last to the first, by the network's names for them."""
+    shuffled = [node.input[0] for node in graph.node if node.op_type == "DepthToSpace"]
+    convs = [node for node in graph.node if node.op_type == "Conv" and node.output[0] in shuffled]
+    missing = [name for name in _folded(found) if f"{name}.weight" not in found]
+    return list(zip(reversed(missing), reversed(convs), strict=False))
 
 
 def _unfolded(
@@ -82,11 +93,8 @@ def _unfolded(
     Export computes the folded weights once for all. Folding is linear and loses nothing, so least squares
     give the convs back, to float32's rounding. Only those that are not found by name; {} for none.
     """
-    shuffled = [node.input[0] for node in graph.node if node.op_type == "DepthToSpace"]
-    convs = [node for node in graph.node if node.op_type == "Conv" and node.output[0] in shuffled]
-    missing = [name for name in _folded(found) if f"{name}.weight" not in found]
     unfolded = {}
-    for name, conv in zip(reversed(missing), reversed(convs), strict=False):
+    for name, conv in folded_convs(graph, found):
         weight, *bias = (tensors.get(value) for value in conv.input[1:])
         if weight is None or weight.shape[0] % 4 or weight.shape[2:] != (3, 3):
             return {}

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from livestyle.errors import RecipeError
+from livestyle.errors import DeviceError, RecipeError
 from livestyle.manifest import ORIGINAL
 from livestyle.training.features import CONVS_PER_BLOCK
 from livestyle.training.network import TransformNet
@@ -73,6 +73,10 @@ class TrainState:
         Loss weights and the number of steps may differ, so that a run can be prolonged.
         """
         saved = read_checkpoint(path)
+        try:
+            torch.zeros(1, device=device)
+        except RuntimeError as error:  # no fault of the checkpoint
+            raise DeviceError(f"{device} does not work: {error}; try --device cpu") from error
         try:
             own = _own_recipe(saved["recipe"], path)
             content_folder, style_folder, loss_network = (str(saved["paths"][key]) for key in PATH_KEYS)
@@ -136,7 +140,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         saved = read_torch_file(path, "checkpoint")
     except RecipeError as error:
         raise RecipeError(f"{error}; {_NEXT_STEP}") from error
-    if not isinstance(saved, dict) or saved.get("format") != 1:
+    if not isinstance(saved, dict) or type(saved.get("format")) is not int or saved["format"] != 1:
         raise RecipeError(f"{path} is not a checkpoint of livestyle, or of another version; {_NEXT_STEP}")
     return saved
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -55,7 +56,8 @@ def train(state: TrainState, *, workers: int = 0, ranks: Ranks = ALONE) -> Itera
         steps=recipe.steps,
         seed=recipe.seed,
     )
-    objective = Objective(loss_network, Paintings.measured(recipe, loss_network, photos, device))
+    paintings = Paintings.measured(recipe, loss_network, photos, device)
+    objective = Objective(loss_network, paintings, from_nothing=not recipe.start_from)
     for batch in _batches(photos, state, ranks, workers):
         for group, peak in zip(
             state.optimizer.param_groups, (recipe.learning_rate, recipe.style_learning_rate), strict=True
@@ -76,12 +78,19 @@ def _batches(photos: ContentImages, state: TrainState, ranks: Ranks, workers: in
     """Every step's whole batch on every rank. The ranks take turns in reading: no photo is read twice."""
     first, last = state.step, photos.steps
     mine = range(first + (ranks.rank - first) % ranks.count, last, ranks.count)
-    read = _one_line(DataLoader(photos, batch_size=None, sampler=mine, num_workers=workers))
+    read = _one_line(
+        DataLoader(photos, batch_size=None, sampler=mine, num_workers=workers, worker_init_fn=_leave_ctrl_c)
+    )
     unread = torch.empty(photos.batch, photos.crop, photos.crop, 3, dtype=torch.uint8)
     for step in range(first, last):
         source = step % ranks.count
         batch = next(read) if source == ranks.rank else unread
         yield ranks.shared(batch.to(state.device), source)
+
+
+def _leave_ctrl_c(_worker: int) -> None:
+    """To the process that trains: one that reads photos and ends would take the checkpoint with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _step(state: TrainState, loss: StepLoss, shown: Shown, ranks: Ranks) -> float:

@@ -156,6 +156,9 @@ def test_unlocking_trains_the_last_layers_and_says_so(world: Path, tmp_path: Pat
     assert not files_in(tmp_path)
     change = write_grown(new.base, new.grown(), STRIPES, out, [PHOTO], figures={}, unlocked=True)
     assert change.worst >= 1
+    stored, _ = read_weights(out)
+    for key, value in new.grown().state_dict().items():
+        torch.testing.assert_close(stored[key], value, rtol=0, atol=1e-6, msg=key)
     assert "the styles above are changed by it" in load_manifest(out).recipe
 
 

@@ -59,7 +59,7 @@ def test_the_sheet_has_the_photo_and_a_tile_for_each_knob(
     monkeypatch.setattr(knobs, "KNOBS", (knobs.KNOBS[0], knobs.KNOBS[2]))
     assert knobs.main(arguments(world)) == 0
     sheet, _ = read_picture(world / "sheet.png")
-    tile = np.zeros((360, 440, 3), np.uint8)
+    tile = np.zeros((352, 416, 3), np.uint8)
     assert sheet.shape == arrange_sheet([tile] * 3, ["a"] * 3).shape
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 1000  # all of it painted, not paper alone
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,32 @@ def test_patches_are_weighed_as_a_fraction_of_the_untouched_photos(tmp_path: Pat
     losses = [judged(recipe, image, photo).total for recipe in recipes]
     assert losses[1] > losses[0]
     torch.testing.assert_close(losses[2] - losses[0], 5 * (losses[1] - losses[0]), rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_that_can_paint_is_asked_for_style_and_calm_from_the_first_step(tmp_path: Path) -> None:
+    recipe, photo = tiny_recipe(tmp_path, stability_weight=50), random_picture(1)
+    image = random_picture(0)
+    network = slim_vgg19(tmp_path / "slim.pt")
+    photos = ContentImages(tmp_path / "photos", batch=2, crop=64, steps=recipe.steps, seed=0)
+    paintings = Paintings.measured(recipe, network, photos, CPU)
+    state = TrainState(recipe, CPU)
+    state.network = Painted(image)
+    shown = Shown(torch.tensor([1]), torch.tensor([0]), torch.tensor([1.0]))
+    from_nothing, from_model = (
+        Objective(network, paintings, from_nothing=nothing).of(state, photo, slice(0, 1), shown)
+        for nothing in (True, False)
+    )
+    # The picture that is painted does not move with the scene: some of the difference is its flicker.
+    assert float(from_model.total - from_nothing.total) > recipe.style_weight * float(from_model.style)
+    torch.testing.assert_close(from_model.style, from_nothing.style)
+
+
+def test_a_longer_run_is_measured_by_the_same_photos(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    network = slim_vgg19(tmp_path / "slim.pt")
+    found = []
+    for steps in (6, 60):
+        photos = ContentImages(tmp_path / "photos", batch=2, crop=64, steps=steps, seed=0)
+        found.append(Paintings.measured(replace(recipe, steps=steps), network, photos, CPU))
+    assert found[0].content_baseline == found[1].content_baseline
+    assert torch.equal(found[0].style_baseline, found[1].style_baseline)

@@ -13,8 +13,9 @@ import pytest
 import torch
 from tiny_runs import STYLES, noise_picture, tiny_network, tiny_recipe, write_pictures
 
-from livestyle.errors import DeviceError, RecipeError
+from livestyle.errors import DeviceError, RecipeError, SinkError
 from livestyle.pictures import read_picture
+from livestyle.training import run as training_run
 from livestyle.training.run import (
     CHECKPOINT,
     LOG,
@@ -134,14 +135,41 @@ def test_an_unwritable_run_folder_is_refused_before_the_first_step(tmp_path: Pat
     assert state.step == 0
 
 
-def test_a_log_for_which_there_is_no_room_is_an_error(tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full on this system")
+def test_what_cannot_be_written_on_the_way_is_a_warning_and_at_the_end_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe, folder = tiny_recipe(tmp_path, steps=LOG_EVERY, n_residual=0), tmp_path / "run"
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise SinkError(f"cannot write {path}: No space left on device")
+
+    def full_log(path: Path, text: str) -> None:
+        if text:
+            full(path)
+
+    monkeypatch.setattr(training_run, "write_picture", full)
+    monkeypatch.setattr(training_run, "_append", full_log)
+    run(TrainState(recipe, CPU), folder)
+    told = [record.getMessage() for record in caplog.records]
+    assert [Path(line.split(": ")[0]).name for line in told] == [LOG, PREVIEW]
+    assert TrainState.load(folder / CHECKPOINT, CPU).step == LOG_EVERY
+    monkeypatch.setattr(TrainState, "save", lambda _state, path: full(path))
+    caplog.clear()
+    state = TrainState(recipe, CPU)
+    with pytest.raises(SinkError, match=r"checkpoint\.pt: No space left"):
+        list(run_training(state, folder, save_every=-1, stopped=never))
+    assert state.step == LOG_EVERY  # only the last one is an error
+    assert sum(CHECKPOINT in record.getMessage() for record in caplog.records) == LOG_EVERY - 1
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, LOG, PREVIEW])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_folder_with_links_is_refused(name: str, resume: bool, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / LOG).symlink_to("/dev/full")
-    state = TrainState(tiny_recipe(tmp_path, steps=LOG_EVERY, n_residual=0), CPU)
-    with pytest.raises(RecipeError, match=r"cannot write .*log.jsonl"):
-        run(state, tmp_path / "run")
+    (tmp_path / "thesis.pdf").write_text("mine")
+    (tmp_path / "run" / name).symlink_to(tmp_path / "thesis.pdf")
+    with pytest.raises(RecipeError, match=f"{name} is a link"):
+        open_run(tiny_recipe(tmp_path), tmp_path / "run", resume=resume, device="cpu")
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(tmp_path: Path) -> None:
