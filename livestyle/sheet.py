@@ -34,13 +34,16 @@ def paint_styles(photo: Image, stylizer: Stylizer) -> Iterator[Image]:
 
 
 def arrange_sheet(pictures: list[Image], captions: list[str]) -> Image:
-    """Pictures of one size on pale paper, in about a 3:2 sheet, row by row.
+    """Pictures of one size on pale paper, in about a 3:2 sheet, row by row, the last one full if it can be.
 
     Shapes: each (h, w, 3) -> (H, W, 3).
     """
     height, width = pictures[0].shape[:2]
     cell_h, cell_w = height + CAPTION_HEIGHT + GAP, width + GAP
-    columns = max(1, min(len(pictures), round(math.sqrt(1.5 * len(pictures) * cell_h / cell_w))))
+    wished = max(1, min(len(pictures), round(math.sqrt(1.5 * len(pictures) * cell_h / cell_w))))
+    # A last row that is full looks better than the exact shape.
+    near = [columns for columns in (wished, wished + 1, wished - 1) if 1 <= columns <= len(pictures)]
+    columns = min(near, key=lambda columns: -len(pictures) % columns)
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * cell_h + GAP, columns * cell_w + GAP, 3), PAPER, np.uint8)
     for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
