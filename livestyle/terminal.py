@@ -43,12 +43,6 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-# Each of the last two exists on some systems only.
-_STOPS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-]
-
-
 def printable(text: str) -> str:
     """On one line, and without what moves a terminal's cursor: names in files are anybody's words."""
     return "".join(
@@ -64,19 +58,21 @@ class OneLine(logging.Formatter):
 
 
 class StopSignal:
-    """Ctrl-C, SIGTERM and a closed terminal as a question that a loop asks between steps.
+    """Ctrl-C and SIGTERM as a question that a loop asks between steps; the second one interrupts.
 
-    The second one interrupts.
+    hang_up: a closed terminal too, for what has something to save.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hang_up: bool = False) -> None:
         self.asked = False
+        names = ["SIGINT", "SIGTERM", *(["SIGHUP", "SIGBREAK"] if hang_up else [])]
+        self._numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
         self._before = {
             number: signal.signal(number, self._ask)
-            for number in _STOPS
+            for number in self._numbers
             if signal.getsignal(number) is not signal.SIG_IGN  # as a shell has it for what runs behind it
         }
 

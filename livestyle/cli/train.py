@@ -55,7 +55,7 @@ def train(
 
     plan = load_recipe(recipe).with_paths(photos=photos, paintings=paintings, loss_network=loss_network)
     folder = run or Path("runs") / plan.name
-    stop = StopSignal()
+    stop = StopSignal(hang_up=True)
     with open_ranks(device) as ranks:
         first = ranks.rank == 0  # the others keep silent
         state = open_run(plan, folder, resume=resume, device=device)
