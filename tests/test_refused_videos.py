@@ -62,7 +62,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "text.txt": (lambda path: path.write_text("Dear diary,\n" * 100), "no video in it"),
     "lines.mp4": (
         lambda path: path.write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n\n" * 9),
-        "no video",
+        "not a video",
     ),
     "cut.mp4": (without_index, "cut short"),
     "sound.mp4": (without_video, "no video in it"),

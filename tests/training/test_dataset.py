@@ -295,7 +295,7 @@ def test_a_painting_that_cannot_be_used_is_named(name: str, says: str, tmp_path:
 def test_the_short_side_is_exact(size_hw: tuple[int, int]) -> None:
     scaled = resize_short_side(np.zeros((*size_hw, 3), np.uint8), 64)
     assert min(scaled.shape[:2]) == 64
-    ratio = max(size_hw) / min(size_hw)
+    ratio = min(max(size_hw) / min(size_hw), 16)  # of a ribbon, the middle
     assert max(scaled.shape[:2]) == pytest.approx(64 * ratio, abs=1)
 
 
