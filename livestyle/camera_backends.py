@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import cv2
 
@@ -146,13 +146,18 @@ class Adjustable(Protocol):
 
 def camera_paths() -> dict[int, str]:
     """What tells each camera from the others, by its number; {} where numbers stay, or nothing tells."""
-    if sys.platform not in ("win32", "darwin"):
-        return {}
+    found = enumerated_cameras() if sys.platform in ("win32", "darwin") else None
+    return {one.index: one.path or "" for one in found or ()}
+
+
+def enumerated_cameras() -> list[Any] | None:
+    """The system's own list: index, name and path of each. None where it tells none."""
     try:
         from cv2_enumerate_cameras import enumerate_cameras
-    except ImportError:
-        return {}
-    return {one.index: one.path or "" for one in enumerate_cameras(BACKENDS[sys.platform][0])}
+    except ImportError:  # on a Mac it needs another package, which may be missing
+        return None
+    backends = BACKENDS.get(sys.platform)
+    return list(enumerate_cameras(backends[0])) if backends else None
 
 
 def wish(

@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 
 from livestyle.camera import Capture, plausible_fps
-from livestyle.camera_backends import BACKENDS, Adjustable, open_capture, wish
+from livestyle.camera_backends import BACKENDS, Adjustable, enumerated_cameras, open_capture, wish
 from livestyle.silence import native_stderr_silenced
 
 _SIZES = ((640, 480), (1280, 720), (1920, 1080), (3840, 2160))
@@ -93,13 +93,9 @@ def _modes(capture: Probed) -> tuple[tuple[int, int, float], ...]:
 
 def named_cameras(opened: Opener) -> list[CameraInfo]:
     """The cameras as the system names them, without their modes. Where it does not, those that open."""
-    try:
-        from cv2_enumerate_cameras import enumerate_cameras
-    except ImportError:  # on a Mac it needs another package, which may be missing
+    found = enumerated_cameras()
+    if found is None:
         return _answering(opened)
-    if sys.platform not in BACKENDS:
-        return _answering(opened)
-    found = enumerate_cameras(BACKENDS[sys.platform][0])
     return [CameraInfo(one.index, one.name or f"camera {one.index}", one.path or "") for one in found]
 
 

@@ -127,3 +127,14 @@ def test_a_signal_that_is_ignored_from_the_start_stays_so(number: signal.Signals
     with StopSignal():
         assert signal.getsignal(number) is signal.SIG_IGN
     assert signal.getsignal(number) is signal.SIG_IGN
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_a_closed_terminal_is_asked_for_by_what_has_something_to_save() -> None:
+    stop, before = StopSignal(hang_up=True), signal.getsignal(signal.SIGHUP)
+    with stop:
+        signal.raise_signal(signal.SIGHUP)
+    assert stop.asked
+    assert signal.getsignal(signal.SIGHUP) == before
+    with StopSignal():
+        assert signal.getsignal(signal.SIGHUP) == before

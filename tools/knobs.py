@@ -1,9 +1,9 @@
 """Shows what the keys of a recipe do: one photo, one style, a short training for each key, on one sheet.
 
-    python tools/knobs.py RECIPE SHEET --style NAME --photo FILE --photos FOLDER --paintings FOLDER
+    python tools/knobs.py MODEL SHEET --style NAME --photo FILE --photos FOLDER --paintings FOLDER
         --loss-network FILE [--steps 200]
 
-Each training goes on from the recipe's own model, which lies beside it, with this style alone. What differs
+Each training goes on from the model by the recipe that is in it, with this style alone. What differs
 between two tiles is the key below them.
 """
 
@@ -18,14 +18,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from measures import measuring_parser
 
 from livestyle.errors import LivestyleError, RecipeError
 from livestyle.frame import Image
+from livestyle.library import find_model, load_manifest
 from livestyle.pictures import check_picture_path, read_picture, write_picture
 from livestyle.sheet import arrange_sheet
 from livestyle.terminal import progress_bar
 from livestyle.training.dataset import resize_short_side, to_image, to_tensor
-from livestyle.training.recipe import Recipe, load_recipe
+from livestyle.training.recipe import Recipe, parse_recipe
 from livestyle.training.state import TrainState
 from livestyle.training.train import train
 from livestyle.whole_file import WholeFile
@@ -61,8 +63,8 @@ KNOBS = (
 )
 
 
-def turned(recipe: Recipe, style: str, knob: Knob, steps: int) -> Recipe:
-    """The recipe with this style alone and the knob turned. Raises RecipeError."""
+def turned(recipe: Recipe, model: Path, style: str, knob: Knob, steps: int) -> Recipe:
+    """The model's recipe with this style alone and the knob turned. Raises RecipeError."""
     found = [known for known in recipe.styles if known.name == style]
     if not found:
         raise RecipeError(
@@ -71,7 +73,7 @@ def turned(recipe: Recipe, style: str, knob: Knob, steps: int) -> Recipe:
     alone = replace(found[0], **{"weight": 1.0, **knob.style})
     # Small steps of few crops: the whole sheet takes minutes. A steered weight would undo what is turned.
     short = replace(recipe, styles=(alone,), steps=steps, batch=2, crop=160, style_target=0.0)
-    return replace(short, start_from=str((recipe.folder / f"{recipe.name}.onnx").resolve()), **knob.recipe)
+    return replace(short, start_from=str(model.resolve()), **knob.recipe)
 
 
 def painted(recipe: Recipe, photo: Image, step_done: Callable[[], None]) -> Image:
@@ -85,7 +87,8 @@ def painted(recipe: Recipe, photo: Image, step_done: Callable[[], None]) -> Imag
 
 
 def tiles(options: argparse.Namespace, photo: Image) -> Iterator[tuple[str, Image]]:
-    recipe = load_recipe(options.recipe).with_paths(
+    model = find_model(options.model)
+    recipe = parse_recipe(load_manifest(model).recipe, where=f"the recipe in {model}").with_paths(
         photos=options.photos, paintings=options.paintings, loss_network=str(options.loss_network)
     )
     yield "the photo", photo
@@ -93,21 +96,15 @@ def tiles(options: argparse.Namespace, photo: Image) -> Iterator[tuple[str, Imag
         task = bar.add_task("", total=len(KNOBS) * options.steps)
         for knob in KNOBS:
             bar.update(task, description=knob.caption)
-            short = turned(recipe, options.style, knob, options.steps)
+            short = turned(recipe, model, options.style, knob, options.steps)
             yield knob.caption, painted(short, photo, lambda: bar.advance(task))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("recipe", type=Path)
+    parser = measuring_parser(__doc__)
     parser.add_argument("sheet", type=Path, help="a picture, replaced")
     parser.add_argument("--style", required=True)
     parser.add_argument("--photo", type=Path, required=True)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--paintings", type=Path, required=True)
-    parser.add_argument("--loss-network", type=Path, required=True, help="the slimmed VGG-19's weights")
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args(arguments)
     try:

@@ -36,15 +36,15 @@ def arguments(world: Path, **changes: object) -> list[str]:
         "steps": 2,
     }
     given = [word for key, value in (options | changes).items() for word in (f"--{key}", str(value))]
-    return [str(world / "tiny.toml"), str(world / "sheet.png"), *given]
+    return [str(world / "tiny.onnx"), str(world / "sheet.png"), *given]
 
 
 def test_every_knob_turns_what_its_caption_says(tmp_path: Path) -> None:
     knobs, recipe = tool("knobs"), tiny_recipe(tmp_path)
-    plain = knobs.turned(recipe, STYLES[1], knobs.KNOBS[0], steps=3)
+    plain = knobs.turned(recipe, tmp_path / "tiny.onnx", STYLES[1], knobs.KNOBS[0], steps=3)
     assert [style.name for style in plain.styles] == [STYLES[1]]
     for knob in knobs.KNOBS[1:]:
-        turned = knobs.turned(recipe, STYLES[1], knob, steps=3)
+        turned = knobs.turned(recipe, tmp_path / "tiny.onnx", STYLES[1], knob, steps=3)
         key, value = knob.caption.split(" = ")
         place: Any = turned if hasattr(turned, key) and key not in knob.style else turned.styles[0]
         untouched: Any = plain if place is turned else plain.styles[0]
