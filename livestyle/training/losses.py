@@ -135,21 +135,28 @@ def grid_excess(image: Tensor) -> Tensor:
     """How far the spectrum stands out at the network's own upsampling periods, one number per image.
 
         sum over periods p of max(0, log P(1/p) - log mean P near 1/p), rows and columns
+        of the grey picture, plus the mean of that of red, green and blue
 
-    P: power of the grey picture's differences, Hann window, averaged over lines. A network that paints by
+    P: power of the picture's differences, Hann window, averaged over lines. A network that paints by
     repeating one tile has a peak there and no photo or painting does. Grey is brightness as eyes weigh it
-    (ITU-R BT.601): from the plain mean, networks hide the grid in colours. Shapes: (B, 3, H, W) -> (B,).
+    (ITU-R BT.601): from the plain mean, networks hide the grid in colours. Each colour by itself too: where
+    a dark blue is cut off at 0, its waves of 4 pixels are a grid of 2 that brightness hardly sees.
+    Shapes: (B, 3, H, W) -> (B,).
     """
-    brightness = grey(image)[:, 0]
-    return _line_excess(brightness) + _line_excess(brightness.transpose(1, 2))
+    planes = torch.cat((grey(image), image), dim=1)  # (B, 4, H, W)
+    lines = planes.flatten(0, 1)
+    excess = _line_excess(lines) + _line_excess(lines.transpose(1, 2))
+    of_plane = excess.reshape(planes.shape[:2])
+    return of_plane[:, 0] + of_plane[:, 1:].mean(1)
 
 
-def _line_excess(brightness: Tensor) -> Tensor:
-    length = (brightness.shape[2] - 1) // 8 * 8  # so that every period falls on a bin
-    lines = brightness.diff(dim=2)[:, :, :length]
-    window = torch.hann_window(length, periodic=True, device=brightness.device)
+def _line_excess(plane: Tensor) -> Tensor:
+    """Along rows. Shapes: (B, H, W) -> (B,)."""
+    length = (plane.shape[2] - 1) // 8 * 8  # so that every period falls on a bin
+    lines = plane.diff(dim=2)[:, :, :length]
+    window = torch.hann_window(length, periodic=True, device=plane.device)
     power = torch.fft.rfft(lines * window).abs().square().mean(1)  # (B, length / 2 + 1)
-    total = torch.zeros(brightness.shape[0], device=brightness.device)
+    total = torch.zeros(plane.shape[0], device=plane.device)
     for period in GRID_PERIODS:
         k = length // period
         # Hann leaks into the bins next to a peak, so the neighbourhood starts three bins away.
