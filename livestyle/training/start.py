@@ -25,8 +25,9 @@ def start_from(network: TransformNet, styles: list[str], path: Path) -> None:
     """Give `network` the weights of the model at `path`.
 
     styles: the names of the network's rows, the original first. One the model has too begins with its row
-    there, any other with the mean of the model's styles. Raises ModelError where the file is no model of
-    livestyle, or its network has another shape.
+    there, any other with the mean of the model's styles. A network with more channels or residual blocks
+    than the model's begins by painting what the model paints (`_grown`). Raises ModelError where the file is
+    no model of livestyle, or its network has another shape.
     """
     weights, names = read_weights(path)
     wanted = network.state_dict()
@@ -36,13 +37,37 @@ def start_from(network: TransformNet, styles: list[str], path: Path) -> None:
         if given is not None and is_style_row(key) and given.shape[:1] == (len(names),):
             mean = given[1:].mean(0)
             given = torch.stack([mean if row is None else given[row] for row in rows])
-        if given is None or given.shape != own.shape:
+        grown = _grown(key, given, own)
+        if grown is None:
             raise ModelError(
                 f"the training cannot begin with {path}: its network has another shape at {key}; "
-                "give the recipe its widths, stem and upsampling"
+                "give the recipe its stem and upsampling, and widths no smaller than its own"
             )
-        wanted[key] = given
+        wanted[key] = grown
     network.load_state_dict(wanted)
+
+
+def _grown(key: str, given: Tensor | None, own: Tensor) -> Tensor | None:
+    """A parameter of a network that may be larger than the model's; None where it can't be that.
+
+    The network computes the same: old channels ignore the new, which begin at random, and a new residual
+    block adds nothing yet. As in Net2Net (Chen et al. 2016, arXiv:1511.05641), but for copied channels:
+    instance normalization makes copies of a channel equal whatever is done to tell them apart.
+    """
+    if given is None:
+        if not key.startswith("residual."):
+            return None
+        is_last_norm = ".block." not in key and is_style_row(key)
+        return torch.zeros_like(own) if is_last_norm else own
+    if given.dim() != own.dim() or any(a > b for a, b in zip(given.shape, own.shape, strict=True)):
+        return None
+    if own.dim() == 4 and given.shape[2:] != own.shape[2:]:
+        return None
+    grown = own.clone()
+    if own.dim() == 4:  # (out, in, height, width)
+        grown[: given.shape[0], given.shape[1] :] = 0
+    grown[tuple(slice(size) for size in given.shape)] = given
+    return grown
 
 
 def read_weights(path: Path) -> tuple[Mapping[str, Tensor], list[str]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,9 +77,33 @@ def test_a_training_begins_with_the_model_that_its_recipe_names(tmp_path: Path) 
     assert resumed.recipe.start_from == "old.onnx"
 
 
+@pytest.mark.parametrize("larger", [{"widths": (6, 8, 12)}, {"head_width": 8}, {"n_residual": 3}])
+def test_a_larger_network_begins_by_painting_what_the_model_paints(
+    tmp_path: Path, larger: dict[str, Any]
+) -> None:
+    torch.manual_seed(7)
+    given = tiny_network(3)
+    path = model_file(tmp_path / "old.onnx", given, ["original", "a", "b"])
+    network = tiny_network(3, **larger)
+    start_from(network, ["original", "a", "b"], path)
+    image, mix = torch.rand(1, 3, 32, 48), torch.tensor([[0.0, 0.3, 0.7]])
+    painted = network(image, mix)
+    torch.testing.assert_close(painted, given(image, mix), atol=1e-5, rtol=1e-4)
+    # What is new can be learned: some of its weights have a gradient, and after a step all of them.
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        network(image, mix).square().mean().backward()
+        optimizer.step()
+    for key, value in network.named_parameters():
+        assert value.grad is not None, key
+        if value.dim() == 4:
+            assert bool((value.grad.abs().amax((2, 3)) > 0).all()), key
+
+
 def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
     path = model_file(tmp_path / "old.onnx", tiny_network(3), ["original", "a", "b"])
-    for network in (tiny_network(3, widths=(4, 6, 10)), tiny_network(3, n_residual=2)):
+    for network in (tiny_network(3, widths=(4, 6, 6)), tiny_network(3, widths=(4, 6))):
         with pytest.raises(ModelError, match="another shape at"):
             start_from(network, ["original", "a", "b"], path)
 
