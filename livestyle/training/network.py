@@ -160,6 +160,7 @@ def _colour_gain() -> Tensor:
 
 
 FADE = 8.0  # shares of "original" above 1 - 1/8 hand the picture over to the photo
+KNEE = 0.05  # how far from black and white a strength above 1 begins to be held back
 
 
 def _beside(image: Tensor, painted: Tensor, style_mix: Tensor) -> Tensor:
@@ -167,10 +168,22 @@ def _beside(image: Tensor, painted: Tensor, style_mix: Tensor) -> Tensor:
 
     Shapes: image, painted (B, 3, H, W), style_mix (B, n_styles).
     """
-    # Never less than none: strength above 1 takes "original" below 0, and would print a negative.
-    share = style_mix[:, :1, None, None].clamp(min=0)
+    # Strength above 1 takes "original" below 0: its share is then none, or it would print a negative.
+    original = style_mix[:, :1, None, None]
+    share, beyond = original.clamp(min=0), (-FADE * original).clamp(0, 1)
+    painted = painted + beyond * (_held_back(painted) - painted)
     fade = (FADE * (1 - share)).clamp(0, 1)
     return fade * (painted - 0.5) + 0.5 + share * (image - 0.5)
+
+
+def _held_back(painted: Tensor) -> Tensor:
+    """All numbers to 0 … 1, those between the knees as they are: nothing is cut off to black or white.
+
+    below the knee k: k² / (2k - y), whose slope at k is 1, and the same from white down
+    """
+    dark = KNEE**2 / (2 * KNEE - painted.clamp(max=KNEE))
+    light = 1 - KNEE**2 / (KNEE + (painted - 1 + KNEE).clamp(min=0))
+    return dark + painted.clamp(KNEE, 1 - KNEE) + light - 1
 
 
 class TransformNet(nn.Module):

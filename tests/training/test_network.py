@@ -201,7 +201,29 @@ def test_strength_above_1_takes_no_negative_of_the_photo() -> None:
     network, photo = tiny_network(), torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         network.last.weight.zero_()
-    assert torch.equal(network(photo, torch.tensor([[-0.5, 1.5, 0.0]])), torch.full_like(photo, 0.5))
+    shown = network(photo, torch.tensor([[-0.5, 1.5, 0.0]]))
+    torch.testing.assert_close(shown, torch.full_like(photo, 0.5), rtol=0, atol=1e-6)
+
+
+def test_strength_above_1_cuts_nothing_off_to_black_or_white() -> None:
+    network, photo = tiny_network(), torch.zeros(1, 3, 32, 32)
+    paints = torch.tensor([-0.5, -0.1, 0.0, 0.05, 0.5, 0.95, 1.0, 1.1, 1.5])
+    with torch.no_grad():
+        network.last.weight.zero_()
+        shown = {}
+        for strength in (1.0, 1.0625, 1.125, 1.5):
+            mix = torch.tensor([[1 - strength, strength, 0.0]])
+            pixels = []
+            for value in paints:
+                network.last.bias.fill_(float(value))  # type: ignore[union-attr]
+                pixels.append(network(photo, mix).mean())
+            shown[strength] = torch.stack(pixels)
+    torch.testing.assert_close(shown[1.0], paints)  # as it is painted
+    k = 0.05  # below it k² / (2k - y), by hand: 0.0025 / 0.6, 0.0025 / 0.2, 0.0025 / 0.1
+    expected = torch.tensor([1 / 240, 0.0125, 0.025, k, 0.5, 1 - k, 0.975, 0.9875, 239 / 240])
+    torch.testing.assert_close(shown[1.5], expected)
+    torch.testing.assert_close(shown[1.125], expected)  # all of it from here on
+    torch.testing.assert_close(shown[1.0625], (paints + expected) / 2)
 
 
 def test_norms_are_clipped_closer_in_the_residual_blocks() -> None:
