@@ -59,8 +59,8 @@ class _Graph:
 def count_cost(content: bytes, height: int, width: int, n_styles: int) -> GraphCost:
     """The cost of a frame of H x W pixels, both multiples of the model's size_multiple.
 
-    content: an ONNX file that read_model_file has accepted. A layer is a convolution, or whatever joins two
-    pictures. It reads each picture that it works on, and writes its own, once: padding, enlarging, norm and
+    content: an ONNX file that read_model_file has accepted. A layer is a convolution, or whatever joins what
+    two layers wrote. It reads each picture that it works on, and writes its own, once: padding, enlarging, norm and
     ReLU in between are taken to be done on the way, as an engine can. A norm's mean needs the whole picture
     first, so that two convolutions cannot be one layer. Parts that stay in a cache move fewer bytes.
 
@@ -77,7 +77,7 @@ def count_cost(content: bytes, height: int, width: int, n_styles: int) -> GraphC
         macs += _macs(node, shape, shapes)
         pictures = [name for name in node.inputs if sources.get(name)]
         origin = frozenset[str]().union(*(sources[name] for name in pictures))
-        if node.op == "Conv" or len(set(pictures)) > 1:
+        if node.op == "Conv" or len(origin) > 1:
             read = sum(math.prod(shapes[name]) for name in origin if name != "frame")
             weights = [shapes[name] for name in node.inputs if name in graph.constants]
             values += read + math.prod(shape) + sum(map(math.prod, weights))
@@ -103,7 +103,10 @@ def _macs(node: _Node, shape: Shape, shapes: Mapping[str, Shape]) -> int:
     return 0
 
 
-_SAME = ("Cast", "Clip", "Identity", "InstanceNormalization", "Neg", "Relu", "Round", "Sigmoid", "Tanh")
+_SAME = (
+    *("Cast", "Clip", "Identity", "InstanceNormalization", "Neg", "Reciprocal", "Relu", "Round"),
+    *("Sigmoid", "Tanh"),
+)
 _JOINED = ("Add", "Div", "Max", "Min", "Mul", "Sub")
 
 
