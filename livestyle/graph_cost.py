@@ -60,9 +60,9 @@ def count_cost(content: bytes, height: int, width: int, n_styles: int) -> GraphC
     """The cost of a frame of H x W pixels, both multiples of the model's size_multiple.
 
     content: an ONNX file that read_model_file has accepted. A layer is a convolution, or whatever joins what
-    two layers wrote. It reads each picture that it works on, and writes its own, once: padding, enlarging, norm and
-    ReLU in between are taken to be done on the way, as an engine can. A norm's mean needs the whole picture
-    first, so that two convolutions cannot be one layer. Parts that stay in a cache move fewer bytes.
+    two layers wrote. It reads each picture that it works on, and writes its own, once: padding, enlarging,
+    norm and ReLU in between are taken to be done on the way, as an engine can. A norm's mean needs the whole
+    picture first, so that two convolutions cannot be one layer. Parts that stay in a cache move fewer bytes.
 
     Raises ModelError for an operator that livestyle's networks do not have.
     """

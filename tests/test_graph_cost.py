@@ -107,6 +107,23 @@ def test_a_mean_of_neighbours_is_taken_on_the_way() -> None:
         count_cost(_model([mean(pads=[1, 1, 1, 1], strides=[2, 2])], {}), H, W, 2)
 
 
+def test_what_one_layer_wrote_is_joined_with_itself_on_the_way() -> None:
+    from onnx import helper
+
+    node = helper.make_node
+    content = _model(
+        [
+            node("Conv", ["planes", "weight"], ["written"], pads=[1, 1, 1, 1]),
+            node("Reciprocal", ["written"], ["inverse"]),
+            node("Add", ["written", "inverse"], ["painting"]),
+        ],
+        {"weight": np.zeros((3, 3, 3, 3), np.float32)},
+    )
+    cost = count_cost(content, H, W, 2)
+    # The conv reads bytes and writes bytes: the sum is done before they are written.
+    assert (cost.values, cost.pixel_bytes) == (3 * 27, 2 * 3 * H * W)
+
+
 def test_painters_costs_what_its_recipe_says() -> None:
     # Widths 16 and 32 at half and quarter size; five residual blocks; a head of 8 channels.
     path = models_folder() / "painters.onnx"
