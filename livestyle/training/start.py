@@ -32,19 +32,22 @@ def start_from(network: TransformNet, styles: list[str], path: Path) -> None:
     weights, names = read_weights(path)
     wanted = network.state_dict()
     rows = [names.index(name) if name in names else None for name in styles]
+    grown: dict[str, Tensor] = {}
     for key, own in wanted.items():
         given = weights.get(key)
         if given is not None and is_style_row(key) and given.shape[:1] == (len(names),):
             mean = given[1:].mean(0)
             given = torch.stack([mean if row is None else given[row] for row in rows])
-        grown = _grown(key, given, own)
-        if grown is None:
-            raise ModelError(
-                f"the training cannot begin with {path}: its network has another shape at {key}; "
-                "give the recipe its stem and upsampling, and widths no smaller than its own"
-            )
-        wanted[key] = grown
-    network.load_state_dict(wanted)
+        value = _grown(key, given, own)
+        if value is not None:
+            grown[key] = value
+    # What only one of the two has: a network without it would paint something else.
+    if missed := sorted(weights.keys() - wanted.keys()) + sorted(wanted.keys() - grown.keys()):
+        raise ModelError(
+            f"the training cannot begin with {path}: its network has another shape at {missed[0]}; give the "
+            "recipe its stem and upsampling, as many widths, and none smaller, nor fewer residual blocks"
+        )
+    network.load_state_dict(grown)
 
 
 def _grown(key: str, given: Tensor | None, own: Tensor) -> Tensor | None:

@@ -103,9 +103,10 @@ def test_a_larger_network_begins_by_painting_what_the_model_paints(
 
 def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
     path = model_file(tmp_path / "old.onnx", tiny_network(3), ["original", "a", "b"])
-    for network in (tiny_network(3, widths=(4, 6, 6)), tiny_network(3, widths=(4, 6))):
+    # The last two would hold what is there, and paint something else: a step, or a block, would be left out.
+    for other in ({"widths": (4, 6, 6)}, {"widths": (4, 6)}, {"widths": (6, 8)}, {"n_residual": 0}):
         with pytest.raises(ModelError, match="another shape at"):
-            start_from(network, ["original", "a", "b"], path)
+            start_from(tiny_network(3, **other), ["original", "a", "b"], path)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
