@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livestyle.errors import ModelError
-from livestyle.manifest import Manifest
+from livestyle.manifest import Manifest, Style
 
 MixVector = npt.NDArray[np.float32]  # (n_styles,), the network's style_mix
 
@@ -125,8 +125,15 @@ def _row(style: str, manifest: Manifest) -> int:
             return names.index(name)
     near = difflib.get_close_matches(slug[:100], names, n=3)
     near = near or [name for name in names if slug and slug in name][:3]
+    near = near or [each.name for each in manifest.styles if _is_by(slug, each)][:3]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise ModelError(f"{manifest.name} has no style {_shown(style)}; {hint}{LISTED}")
+
+
+def _is_by(slug: str, style: Style) -> bool:
+    """Whether somebody named the artist: all of the name, or the last words of it."""
+    artist = re.sub(r"[\s_-]+", "_", style.artist.casefold())
+    return bool(slug) and (artist == slug or artist.endswith(f"_{slug}"))
 
 
 def _share(text: str, whole: str) -> float:

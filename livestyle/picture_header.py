@@ -19,6 +19,10 @@ _MAX_CHUNKS = 10_000
 _EXIF_MARK = b"Exif\0\0"
 # Of these, decoders read no length: TEM, then RST0 to RST7, SOI and EOI (ITU-T T.81, table B.1).
 _BARE_MARKERS = (0x01, *range(0xD0, 0xDA))
+# Of containers that hold films: MPEG-4, Matroska and WebM, and AVI, whose RIFF is WebP's too.
+_FILM_MARKS = ((4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "))
+PHOTO_BRANDS = ("avif", "heic", "heix", "mif1")  # photos in the container of .mp4 (ISO 23008-12)
+_BEGINNING = 1 << 20  # bytes, in which a header that is not broken lies
 _ORIENTATION, _EXTRA_SAMPLES, _WIDTH, _HEIGHT = 0x0112, 0x0152, 0x0100, 0x0101
 
 
@@ -47,6 +51,8 @@ def read_header(content: bytes, path: Path) -> PictureHeader:
         (b"II*\0", _tiff),
         (b"MM\0*", _tiff),
     )
+    if _is_film(content):
+        raise SourceError(f"{path} is a video, not a picture; `livestyle video IN OUT` paints videos")
     if not content:
         raise SourceError(f"the picture {path} is empty")
     for magic, read in readers:
@@ -59,6 +65,21 @@ def read_header(content: bytes, path: Path) -> PictureHeader:
                 raise SourceError(f"the picture {path} is broken: its size is {header.width}x{header.height}")
             return header
     raise SourceError(f"{path} is no PNG, JPEG, WebP, BMP, GIF or TIFF; save it as JPEG or PNG")
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a picture that can be read does."""
+    try:
+        with path.open("rb") as file:
+            read_header(file.read(_BEGINNING), path)
+    except (OSError, SourceError):
+        return False
+    return True
+
+
+def _is_film(content: bytes) -> bool:
+    marked = any(content.startswith(mark, at) for at, mark in _FILM_MARKS)
+    return marked and content[8:12] not in [brand.encode() for brand in PHOTO_BRANDS]
 
 
 def _png(content: bytes) -> PictureHeader:

@@ -185,7 +185,9 @@ def _check_display() -> None:
     """Without a display, OpenCV's toolkit ends the whole process (SIGABRT) instead of raising."""
     problem = display_problem()
     if problem is not None:
-        raise SinkError(f"cannot open a window: {problem}; `livestyle video IN OUT` needs none")
+        raise SinkError(
+            f"cannot open a window: {problem}; `--no-window --record FILE`, or `livestyle video`, need none"
+        )
 
 
 def _answers(display: str) -> bool:

@@ -46,7 +46,9 @@ def read_take(spec: str, manifest: Manifest, *, smooth: float = 0.0) -> Take:
     if not is_file:
         if ": " in spec:
             return parse_script(spec, manifest, where="the take", smooth=smooth)
-        raise SourceError(f"there is no take {spec}; name a file, or {_EXAMPLE}")
+        if path.suffix.lower() in SUFFIXES:
+            raise SourceError(f"there is no take {spec}; check the name, or {_EXAMPLE}")
+        raise SourceError(f"cannot read the take {spec[:60]!r}; name a file, or {_EXAMPLE}")
     try:
         if path.stat().st_size > LARGEST:
             raise SourceError(f"{path} is too large to be a take: over {LARGEST // 1_000_000} MB")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2  # noqa: F401 (before av: the other order makes cv2's windows hang on Linux)
 
 from livestyle.errors import SourceError
+from livestyle.picture_header import PHOTO_BRANDS, is_picture
 from livestyle.silence import native_stderr_silenced
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 LONGEST_SIDE = 16384  # pixels; beyond it, one frame takes more than 800 MB
 _PICTURE_FORMATS = ("gif", "apng", "ico")
-_PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")  # photos in the container of .mp4 (ISO 23008-12)
 # libav reads playlists and scripts too, which open whatever file they name, and "image2" opens a photo's
 # neighbours by a number in its name. All of these hold what they show themselves.
 _FORMATS = (
@@ -50,6 +50,8 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     except PermissionError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except (av.FFmpegError, ValueError) as error:
+        if is_picture(path):  # of some, libav knows the kind by a format that is left out above
+            raise photo_refused(path) from error
         raise SourceError(
             f"cannot read {path}: it is not a video, or it is broken or cut short; "
             "try it in a player, or copy it again"
@@ -66,6 +68,11 @@ def _options() -> dict[str, str]:
 
     pipes = [name for name in av.formats_available if name.endswith("_pipe")]  # one picture: png_pipe, …
     return {"format_whitelist": ",".join([_FORMATS, *pipes])}
+
+
+def photo_refused(path: Path) -> SourceError:
+    """What is said of a picture where a video is wanted."""
+    return SourceError(f"{path} is a picture, not a video; `livestyle image IN OUT` paints pictures")
 
 
 def exact(value: Any) -> Fraction:
@@ -141,7 +148,7 @@ def is_photo(container: InputContainer, path: Path) -> bool:
     """
     kind = container.format.name
     is_of_pictures = kind in _PICTURE_FORMATS or kind.endswith("_pipe")  # png_pipe, bmp_pipe, ...
-    if not is_of_pictures and container.metadata.get("major_brand") not in _PICTURE_BRANDS:
+    if not is_of_pictures and container.metadata.get("major_brand") not in PHOTO_BRANDS:
         return False
     import av
 

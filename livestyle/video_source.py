@@ -17,7 +17,15 @@ import numpy as np
 
 from livestyle.errors import SourceError
 from livestyle.frame import Frame, VideoInfo
-from livestyle.video_container import LONGEST_SIDE, beginning_of, exact, is_photo, open_video, promised_frames
+from livestyle.video_container import (
+    LONGEST_SIDE,
+    beginning_of,
+    exact,
+    is_photo,
+    open_video,
+    photo_refused,
+    promised_frames,
+)
 from livestyle.video_picture import RgbReader, Upright
 
 if TYPE_CHECKING:
@@ -81,9 +89,7 @@ class VideoFileSource:
 
     def _begin(self, start: float, end: float | None, height: int | None) -> None:
         if is_photo(self._container, self.path):
-            raise SourceError(
-                f"{self.path} is a picture, not a video; `livestyle image IN OUT` paints pictures"
-            )
+            raise photo_refused(self.path)
         assert self._stream.time_base is not None  # open_video looked
         self.time_base = exact(self._stream.time_base)
         self._beginning = beginning_of(self._container)

@@ -73,7 +73,8 @@ def _driver_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:  # what pyvirtualcam raises, a line for every kind of driver
         step = _DRIVERS.get(sys.platform, _OBS)
-        raise SinkError(f"no virtual camera: {_one_line(error)}; {step}") from error
+        # Its names for drivers and devices are no help: the step is what is looked for.
+        raise SinkError(f"no virtual camera: {step} ({_one_line(error)})") from error
 
 
 def _one_line(error: Exception) -> str:

@@ -82,6 +82,17 @@ def test_a_text_that_names_no_mix_says_what_to_type(text: str, says: str) -> Non
     assert len(message) < 250
 
 
+@pytest.mark.parametrize("text", ["monet", "Monet", "Claude  Monet", "claude_monet"])
+def test_an_artist_s_name_leads_to_the_style(text: str) -> None:
+    by_monet = replace(_MANIFEST.styles[2], name="pond", artist="Claude Monet")
+    manifest = replace(_MANIFEST, styles=(*_MANIFEST.styles[:2], by_monet, _MANIFEST.styles[3]))
+    with pytest.raises(ModelError, match=r"did you mean pond\?"):
+        parse_mix(text, manifest)
+    with pytest.raises(ModelError) as caught:
+        parse_mix("net", manifest)  # no word of it
+    assert "pond" not in str(caught.value)
+
+
 @pytest.mark.parametrize("rows", [2, 3, 8])
 def test_a_number_too_high_is_told_with_the_models_own_range(rows: int) -> None:
     manifest = tiny_manifest(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clips import write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_files import (
@@ -187,3 +188,11 @@ def test_a_damaged_picture_is_a_picture_or_a_source_error(
 def test_a_picture_of_fill_bytes_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="its header cannot be read"):
         read(tmp_path, b"\xff\xd8" + b"\xff" * 1_000_000)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi"])
+def test_a_video_is_told_from_a_picture(name: str, tmp_path: Path) -> None:
+    codec = {".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(Path(name).suffix, "libx264")
+    path = write_clip(tmp_path / name, codec=codec)
+    with pytest.raises(SourceError, match=rf"{name} is a video, not a picture; `livestyle video IN OUT`"):
+        read_picture(path)

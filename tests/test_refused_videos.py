@@ -54,6 +54,12 @@ def test_a_photo_is_no_film_of_one_picture(tmp_path: Path, suffix: str) -> None:
             VideoFileSource(path, **options)  # type: ignore[arg-type]
 
 
+def test_a_photo_that_libav_cannot_name_is_a_picture_too() -> None:
+    photo = Path(__file__).parent / "data" / "astronaut.jpg"
+    with pytest.raises(SourceError, match=r"astronaut\.jpg is a picture, not a video; `livestyle image IN"):
+        VideoFileSource(photo)
+
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing.mp4": (lambda path: None, "there is no video"),
     "folder.mp4": (lambda path: path.mkdir(), "is a folder"),

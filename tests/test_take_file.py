@@ -174,6 +174,8 @@ def test_what_is_no_take_is_refused_in_one_line(text: str, says: str) -> None:
 def test_files_that_are_no_take_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LivestyleError, match="there is no take"):
         read_take(str(tmp_path / "missing.json"), MANIFEST)
+    with pytest.raises(LivestyleError, match="cannot read the take '0s negative'"):
+        read_take("0s negative", MANIFEST)  # the colon is missing
     binary = tmp_path / "take.json"
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LivestyleError, match="not text"):

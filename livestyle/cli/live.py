@@ -41,11 +41,13 @@ def webcam(
         str, typer.Option(help="A camera's number, a URL, `screen`, or a video that plays in a loop.")
     ] = "0",
     list_all: Annotated[bool, typer.Option("--list", help="List the cameras and their modes.")] = False,
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="Ask the camera for 1280x720.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Ask the camera for this size, such as 1280x720.")
+    ] = None,
     fps: Annotated[float | None, typer.Option(min=1, max=1000, help="Ask the camera for this rate.")] = None,
     target_fps: Annotated[
         float | None,
-        typer.Option(min=1, max=1000, help="Rather paint smaller than slower. [default: the camera's rate]"),
+        typer.Option(min=1, max=1000, help="Keep this rate by painting smaller. [default: the camera's]"),
     ] = None,
     strength: Strength = 1.0,
     smooth: Smooth = None,

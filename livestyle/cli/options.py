@@ -14,8 +14,12 @@ from livestyle.engines import Device
 from livestyle.errors import LivestyleError
 from livestyle.terminal import printable
 
-Style = Annotated[str, typer.Option(help="A number, a name, or a mix: 3, starry_night, 3:0.7,5:0.3.")]
-Strength = Annotated[float, typer.Option(min=0, max=1.5, help="0 is the original, 1 the style.")]
+Style = Annotated[
+    str, typer.Option(help="A number or a name, as `livestyle styles` lists them, or a mix: 3:0.7,5:0.3.")
+]
+Strength = Annotated[
+    float, typer.Option(min=0, max=1.5, help="0 is the original, 1 the style, 1.5 the most.")
+]
 Model = Annotated[str, typer.Option(help="A built-in model's name, or the path of an ONNX file.")]
 DeviceName = Annotated[Device, typer.Option("--device", help="What the network runs on.")]
 Threads = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads of the network.")]

@@ -164,8 +164,8 @@ def add_style(
     from livestyle.training.recipe import StyleRecipe
     from livestyle.training.run import torch_device
 
-    base = open_base(find_model(to))
     room.check_painting(painting)
+    base = open_base(find_model(to))
     slug = re.sub("[^a-z0-9]+", "_", painting.stem.lower()).strip("_")[:64] if name is None else name
     asking = sys.stdin.isatty() and not as_json
     style = StyleRecipe(
