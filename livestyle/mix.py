@@ -119,7 +119,7 @@ def _row(style: str, manifest: Manifest) -> int:
             f"and 0 is the original; {LISTED}"
         )
     names = [each.name for each in manifest.styles]
-    slug = re.sub(r"[\s_-]+", "_", style.casefold())
+    slug = _slug(style)
     for name in (style, slug):
         if name in names:
             return names.index(name)
@@ -130,10 +130,13 @@ def _row(style: str, manifest: Manifest) -> int:
     raise ModelError(f"{manifest.name} has no style {_shown(style)}; {hint}{LISTED}")
 
 
+def _slug(text: str) -> str:
+    return re.sub(r"[\s_-]+", "_", text.casefold())
+
+
 def _is_by(slug: str, style: Style) -> bool:
     """Whether somebody named the artist: all of the name, or the last words of it."""
-    artist = re.sub(r"[\s_-]+", "_", style.artist.casefold())
-    return bool(slug) and (artist == slug or artist.endswith(f"_{slug}"))
+    return f"_{_slug(style.artist)}".endswith(f"_{slug}")
 
 
 def _share(text: str, whole: str) -> float:

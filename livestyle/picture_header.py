@@ -51,10 +51,10 @@ def read_header(content: bytes, path: Path) -> PictureHeader:
         (b"II*\0", _tiff),
         (b"MM\0*", _tiff),
     )
-    if _is_film(content):
-        raise SourceError(f"{path} is a video, not a picture; `livestyle video IN OUT` paints videos")
     if not content:
         raise SourceError(f"the picture {path} is empty")
+    if _is_film(content):
+        raise SourceError(f"{path} is a video, not a picture; `livestyle video IN OUT` paints videos")
     for magic, read in readers:
         if content.startswith(magic):
             try:
@@ -68,7 +68,7 @@ def read_header(content: bytes, path: Path) -> PictureHeader:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file begins as a picture that can be read does."""
+    """Whether a file begins with the header of a picture, as read_header knows them."""
     try:
         with path.open("rb") as file:
             read_header(file.read(_BEGINNING), path)
@@ -79,7 +79,7 @@ def is_picture(path: Path) -> bool:
 
 def _is_film(content: bytes) -> bool:
     marked = any(content.startswith(mark, at) for at, mark in _FILM_MARKS)
-    return marked and content[8:12] not in [brand.encode() for brand in PHOTO_BRANDS]
+    return marked and content[8:12].decode("latin-1") not in PHOTO_BRANDS
 
 
 def _png(content: bytes) -> PictureHeader:

@@ -50,7 +50,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     except PermissionError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except (av.FFmpegError, ValueError) as error:
-        if is_picture(path):  # of some, libav knows the kind by a format that is left out above
+        if is_picture(path):  # a large .jpg is an "image2" for libav, by its name
             raise photo_refused(path) from error
         raise SourceError(
             f"cannot read {path}: it is not a video, or it is broken or cut short; "

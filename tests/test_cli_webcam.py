@@ -36,7 +36,7 @@ def test_a_headless_show_is_recorded_and_told_in_figures(
     told = json.loads(stdout)
     assert (told["saved"], told["failed"]) == ([str(out)], [])
     assert "CPU" in told["device"]  # of whichever engine runs here
-    assert told["frames"] > 1  # on however busy a machine
+    assert told["frames"] > 5
     assert told["delay_p50_ms"] > 0
     assert 0 < told["flicker"] < 0.5
     assert told["flicker_removed"] < 1

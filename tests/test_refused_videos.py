@@ -54,7 +54,7 @@ def test_a_photo_is_no_film_of_one_picture(tmp_path: Path, suffix: str) -> None:
             VideoFileSource(path, **options)  # type: ignore[arg-type]
 
 
-def test_a_photo_that_libav_cannot_name_is_a_picture_too() -> None:
+def test_a_photo_of_many_pixels_is_no_broken_film() -> None:
     photo = Path(__file__).parent / "data" / "astronaut.jpg"
     with pytest.raises(SourceError, match=r"astronaut\.jpg is a picture, not a video; `livestyle image IN"):
         VideoFileSource(photo)
