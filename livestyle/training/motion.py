@@ -38,13 +38,15 @@ class Later:
 def moment_later(photo: Tensor, generator: torch.Generator) -> Later:
     """Each photo moved, lit and noised by its own dice. Shape: (B, 3, H, W), [0, 1]. generator: a CPU one."""
     B, _, H, W = photo.shape
-    grid = _random_grid(B, H, W, generator).to(photo.device)
+    grid = _random_grid(B, H, W, generator, photo.device)
     inside = (grid.abs() <= 1).all(3).float()[:, None]
     moved = warp(photo, grid)
     dice = torch.rand(3, B, 1, 1, 1, generator=generator)
     gain = torch.where(dice[0] < LIGHT_SHARE, 1 + LIGHT * (2 * dice[1] - 1), torch.ones(())).to(photo.device)
-    noise = torch.randn(photo.shape, generator=generator) * (NOISE * dice[2])
-    image = (moved * gain + noise.to(photo.device)).clamp(0, 1)
+    # Where the photos lie: a GPU would wait longer for its noise than it takes to paint.
+    grain = torch.Generator(photo.device).manual_seed(int(torch.randint(2**31, (), generator=generator)))
+    noise = torch.randn(photo.shape, generator=grain, device=photo.device)
+    image = (moved * gain + noise * (NOISE * dice[2]).to(photo.device)).clamp(0, 1)
     return Later(image, grid, inside, grey(moved * (gain - 1)))
 
 
@@ -62,24 +64,27 @@ def grey(image: Tensor) -> Tensor:
     return torch.einsum("bchw,c->bhw", image, weights)[:, None]
 
 
-def _random_grid(batch: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+def _random_grid(
+    batch: int, height: int, width: int, generator: torch.Generator, device: torch.device
+) -> Tensor:
     """Bends, a shift, a zoom and a turn for each photo, or nothing at all: (B, H, W, 2)."""
 
     def uniform(limit: float) -> Tensor:
         return limit * (2 * torch.rand(batch, generator=generator) - 1)
 
-    size = torch.tensor([width, height], dtype=torch.float32)
+    size = torch.tensor([width, height], dtype=torch.float32, device=device)
     scale, angle = 1 + uniform(ZOOM), torch.deg2rad(uniform(TURN))
     shift = torch.stack([uniform(SHIFT), uniform(SHIFT)], 1)
     cells = (height // CELL + 2, width // CELL + 2)
     bends = BEND * torch.randn(batch, 2, *cells, generator=generator)
     still = torch.rand(batch, generator=generator) < STILL_SHARE
 
-    bends = F.interpolate(bends, (height, width), mode="bicubic", align_corners=True)
     cosine, sine = scale * torch.cos(angle), scale * torch.sin(angle)
     turned = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
-    y = torch.arange(height) - (height - 1) / 2
-    x = torch.arange(width) - (width - 1) / 2
+    bends, turned, shift, still = (value.to(device) for value in (bends, turned, shift, still))
+    bends = F.interpolate(bends, (height, width), mode="bicubic", align_corners=True)
+    y = torch.arange(height, device=device) - (height - 1) / 2
+    x = torch.arange(width, device=device) - (width - 1) / 2
     place = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # (H, W, 2) pixels from the middle
     moved = torch.einsum("hwc,bdc->bhwd", place, turned) + shift[:, None, None] + bends.permute(0, 2, 3, 1)
     moved = torch.where(still[:, None, None, None], place, moved)

@@ -95,7 +95,7 @@ class Objective:
         photo, shown = photos[place], shown.part(place)
         labels = shown.labels
         mix = shown.mix(len(recipe.styles) + 1).to(device)
-        own = self._own_colours(shown).to(device)
+        own = self._own_colours(shown)
         layers = {recipe.content_layer, *recipe.style_layers, *paintings.patches}
         lattice = lattice_of(recipe, state.step)
         blended = bool(((shown.strength < 1) & (shown.others == 0)).any())
@@ -118,7 +118,7 @@ class Objective:
         content = content_distance(features[layer].float(), photo_features[layer].float())
         content = content / paintings.content_baseline
         if bool(own.any()):
-            content = content + own * chroma_distance(seen, photo)
+            content = content + own.to(device) * chroma_distance(seen, photo)
         weights = (state.style_weights * paintings.weight)[labels].to(device)
         learned = ramp(progress, 0.0, STYLE_FULL) if self.from_nothing else 1.0
         total = (
@@ -187,7 +187,7 @@ class Objective:
         return total
 
     def _own_colours(self, shown: Shown) -> Tensor:
-        """How much of each sample's colours is the photo's own. Shape (B,)."""
+        """How much of each sample's colours is the photo's own. Shape (B,), on the CPU."""
         flags, alone = self.paintings.own_colours, shown.others == 0
         mixed = shown.strength * flags[shown.labels] + (1 - shown.strength) * flags[shown.others]
         return torch.where(alone, flags[shown.labels], mixed)
@@ -223,10 +223,13 @@ def precision(device: torch.device) -> torch.autocast | nullcontext[None]:
 
 
 def _without_colours(image: Tensor, share: Tensor) -> Tensor:
-    """The picture as the loss network sees it, a share of its colours taken away. (B, 3, H, W), (B,)."""
+    """The picture as the loss network sees it, a share of its colours taken away. (B, 3, H, W), (B,).
+
+    share: on the CPU, so that no GPU is waited for to learn that it is nought.
+    """
     if not bool(share.any()):
         return image
-    return image + share[:, None, None, None] * (grey(image) - image)
+    return image + share.to(image.device)[:, None, None, None] * (grey(image) - image)
 
 
 def _part(later: Later, place: slice) -> Later:
