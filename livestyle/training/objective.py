@@ -15,6 +15,7 @@ from livestyle.training.losses import (
     grid_excess,
     instability,
     out_of_range,
+    structure_distance,
     total_variation,
     unevenness,
 )
@@ -125,6 +126,7 @@ class Objective:
             recipe.style_weight * learned * weights * style
             + recipe.palette_weight * learned * self._palette(seen, photo, shown)
             + recipe.content_weight * content
+            + recipe.structure_weight * structure_distance(seen, photo)
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
             + recipe.even_weight * unevenness(seen, photo)

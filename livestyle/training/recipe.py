@@ -78,6 +78,7 @@ class Recipe:
     style_weight: float = 50.0
     style_target: float = 0.15  # style fraction that each style's weight is steered towards; 0 turns it off
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
+    structure_weight: float = 0.0  # of eyes, letters and edges that stay where the photo has them; 0: off
     tv_weight: float = 0.1
     grid_weight: float = 5.0
     even_weight: float = 100.0  # against soft patches of the palette on even walls and skies
@@ -235,6 +236,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "style_weight": (0, 1e6),
     "style_target": (0, 1),
     "patch_weight": (0, 1e6),
+    "structure_weight": (0, 1e6),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
     "even_weight": (0, 1e6),

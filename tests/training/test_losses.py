@@ -14,6 +14,7 @@ from livestyle.training.losses import (
     gram_matrix,
     grid_excess,
     out_of_range,
+    structure_distance,
     style_distance,
     total_variation,
     unevenness,
@@ -174,6 +175,39 @@ def test_unevenness_by_hand() -> None:
     stepped[..., 64:] += 0.1
     assert unevenness(painted, stepped).item() == pytest.approx(expected / 3, rel=0.01)
     assert unevenness(stepped, stepped).item() == pytest.approx(0, abs=1e-6)
+
+
+def stripes(low: float, high: float, *, size: int = 28) -> Tensor:
+    """Columns of one pixel, the darker ones first: in every window four of them and three lighter ones."""
+    return torch.tensor([low, high]).repeat(size // 2).expand(1, 3, size, size)
+
+
+def test_structure_distance_by_hand() -> None:
+    # Four columns of seven at 0.4, three at 0.6: variance 0.2² · 12/49. At half the size there is nothing.
+    photo, variance = stripes(0.4, 0.6), 0.04 * 12 / 49
+    alike = 0.5 * variance / math.sqrt(0.25 * variance**2 + 0.02**4)  # half the contrast
+    expected = (1 - alike) / 2
+    assert structure_distance(stripes(0.7, 0.8), photo).item() == pytest.approx(expected, abs=1e-4)
+    assert structure_distance(stripes(0.8, 0.7), photo).item() == pytest.approx((1 + alike) / 2, abs=1e-4)
+    across = photo.transpose(2, 3)
+    assert structure_distance(across, photo).item() == pytest.approx(0.5, abs=1e-4)
+
+
+def test_structure_is_seen_at_half_the_size_too_and_colours_are_free() -> None:
+    photo = stripes(0.2, 0.8).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    colours = torch.tensor([0.2, 0.1, 0.6])[None, :, None, None]
+    assert structure_distance(colours * photo, photo).item() < 0.05
+    assert structure_distance(torch.full_like(photo, 0.5), photo).item() == pytest.approx(1, abs=1e-4)
+    assert structure_distance(1 - photo, photo).item() == pytest.approx(2, abs=0.01)
+
+
+def test_fog_has_no_structure_and_a_flat_picture_a_finite_gradient() -> None:
+    fog = torch.full((1, 3, 32, 32), 0.6)
+    painted = stripes(0.2, 0.8, size=32).clone().requires_grad_()
+    assert structure_distance(painted, fog).item() == pytest.approx(0, abs=1e-3)
+    flat = fog.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(structure_distance(flat, stripes(0.2, 0.8, size=32)).sum(), flat)
+    assert gradient.isfinite().all()
 
 
 def test_strokes_are_no_unevenness_and_a_flat_picture_has_a_finite_gradient() -> None:

@@ -10,7 +10,7 @@ from tiny_runs import HEAD_CHANNELS, styles_with, tiny_recipe, write_weights
 
 from livestyle.training.dataset import ContentImages
 from livestyle.training.features import slim_vgg19
-from livestyle.training.losses import chroma_distance, gram_matrix
+from livestyle.training.losses import chroma_distance, gram_matrix, structure_distance
 from livestyle.training.motion import grey
 from livestyle.training.network import TransformNet
 from livestyle.training.objective import Objective, Shown, StepLoss, clipped, lattice_of, ramp
@@ -191,6 +191,15 @@ def test_patches_are_weighed_as_a_fraction_of_the_untouched_photos(tmp_path: Pat
     losses = [judged(recipe, image, photo).total for recipe in recipes]
     assert losses[1] > losses[0]
     torch.testing.assert_close(losses[2] - losses[0], 5 * (losses[1] - losses[0]), rtol=1e-4, atol=1e-4)
+
+
+def test_the_photos_structure_is_weighed_as_the_recipe_says(tmp_path: Path) -> None:
+    image, photo = random_picture(0), random_picture(1)
+    recipes = (tiny_recipe(tmp_path, stability_weight=0, structure_weight=weight) for weight in (0, 5))
+    losses = [judged(recipe, image, photo).total for recipe in recipes]
+    expected = 5 * structure_distance(clipped(image), photo)
+    assert expected > 1
+    torch.testing.assert_close(losses[1] - losses[0], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_network_that_can_paint_is_asked_for_style_and_calm_from_the_first_step(tmp_path: Path) -> None:

@@ -125,7 +125,15 @@ def test_whole_numbers_have_bounds(key: str, low: int, high: int) -> None:
 
 
 RATES = ["learning_rate", "style_learning_rate"]
-WEIGHTS = ["content_weight", "style_weight", "tv_weight", "grid_weight", "even_weight", "patch_weight"]
+WEIGHTS = [
+    "content_weight",
+    "style_weight",
+    "structure_weight",
+    "tv_weight",
+    "grid_weight",
+    "even_weight",
+    "patch_weight",
+]
 SHARES = ["style_target", "strength_share"]
 
 
