@@ -46,13 +46,45 @@ def statistic_distances(found: Mapping[str, Tensor], targets: Mapping[str, Tenso
     return torch.stack(distances, dim=1)
 
 
-def content_distance(features: Tensor, target: Tensor) -> Tensor:
-    """mean over elements of (F - F*)² of one layer's maps. Shapes: (B, C, H, W) -> (B,), one per image.
+def content_distance(features: Tensor, target: Tensor, care: Tensor | None = None) -> Tensor:
+    """mean over elements of care (F - F*)² of one layer's maps, one number per image.
 
     Not relative to the photo's own energy: that of an almost empty photo is so small that it outweighs a
-    thousand others.
+    thousand others. care: how much each place of the photo counts; None is 1 everywhere.
+    Shapes: (B, C, H, W) twice, care (B, 1, any, any) -> (B,).
     """
-    return (features - target).square().mean((1, 2, 3))
+    squares = (features - target).square()
+    if care is not None:
+        squares = squares * F.adaptive_avg_pool2d(care, (squares.shape[2], squares.shape[3]))
+    return squares.mean((1, 2, 3))
+
+
+# By how much more red (Cr) than blue (Cb) skin is known, of 256, in full light: where it begins and ends.
+SKIN_FROM, SKIN_FULL, SKIN_LESS, SKIN_END = 18.0, 30.0, 62.0, 80.0
+# R - G over G - B: sand and yellow walls have less, skin in warm light as much as the second.
+YELLOW, REDDISH = 0.5, 0.9
+SKIN_NEAR = 17  # pixels: eyes and lips are no skin, and lie in it
+
+
+def skin(photo: Tensor) -> Tensor:
+    """How far a place has the colour of skin, or lies in it: 0 to 1. Shapes: (B, 3, H, W) -> (B, 1, H, W).
+
+    Chroma tells skin of any tone from most else (Chai and Ngan 1999: Cr 133 to 173, Cb 77 to 127); here by
+    Cr - Cb, with soft ends, of which the lower ones grow with the brightness, as chroma does, and by red over
+    yellow. Wood and some walls count too: they are painted with the same care.
+    """
+    red, green, blue = photo.unbind(1)
+    y = 0.299 * red + 0.587 * green + 0.114 * blue
+    apart = 255 * (0.713 * (red - y) - 0.564 * (blue - y))
+    begins = (apart / (0.4 + 0.6 * y) - SKIN_FROM) / (SKIN_FULL - SKIN_FROM)
+    ends = (SKIN_END - apart) / (SKIN_END - SKIN_LESS)
+    warm = (red - green - YELLOW * (green - blue).clamp(min=0)) / (
+        (REDDISH - YELLOW) * (green - blue).clamp(min=0) + 0.01
+    )
+    alike = torch.stack((begins, ends, warm)).amin(0).clamp(0, 1)[:, None]
+    half = SKIN_NEAR // 2
+    near = F.avg_pool2d(alike, SKIN_NEAR, stride=1, padding=half, count_include_pad=False)
+    return (2 * near).clamp(max=1)
 
 
 # Mean over photos of the squared distance of colours to their grey: 0.0087 over 34 of those of `painters`.
@@ -102,23 +134,27 @@ def instability(later: Tensor, moved: Tensor, seen: Later) -> Tensor:
 EVEN_CELL, EVEN_REACH, EVEN_FACTOR = 16, (1, 2, 4), 2.0
 
 
-def unevenness(image: Tensor, photo: Tensor) -> Tensor:
+def unevenness(image: Tensor, photo: Tensor, care: Tensor | None = None) -> Tensor:
     """How much more the painting changes from place to place than the photo does, one number per image.
 
-        mean over cells i, j in a row or column, 1, 2 and 4 apart, of max(0, |y_i - y_j| - 2 |p_i - p_j|)
+        mean over cells i, j in a row or column, 1, 2 and 4 apart, of
+        min(care_i, care_j) max(0, |y_i - y_j| - 2 |p_i - p_j|)
 
     y, p: mean colours of cells of 16 x 16 pixels; |.|: length in RGB. A painting's many colours are to be
-    strokes beside each other: without this, an even wall gets a soft patch of each.
-    Shapes: (B, 3, H, W) twice, H and W from 32 pixels -> (B,).
+    strokes beside each other: without this, an even wall gets a soft patch of each. care: as in
+    content_distance. Shapes: (B, 3, H, W) twice, H and W from 32 pixels, care (B, 1, H, W) -> (B,).
     """
     painted, given = F.avg_pool2d(image, EVEN_CELL), F.avg_pool2d(photo, EVEN_CELL)
+    cells = torch.ones_like(given[:, :1]) if care is None else F.avg_pool2d(care, EVEN_CELL)
     found = []
     for reach in EVEN_REACH:
-        for a, b in ((painted, given), (painted.transpose(2, 3), given.transpose(2, 3))):
+        for turned in (False, True):
+            a, b, c = (x.transpose(2, 3) if turned else x for x in (painted, given, cells))
             if reach >= a.shape[3]:
                 continue
             change, allowed = _cell_steps(a, reach), EVEN_FACTOR * _cell_steps(b, reach)
-            found.append((change - allowed).clamp(min=0).mean((1, 2)))
+            counts = torch.minimum(c[..., reach:], c[..., :-reach])[:, 0]
+            found.append((counts * (change - allowed).clamp(min=0)).mean((1, 2)))
     return torch.stack(found).mean(0)
 
 
@@ -132,16 +168,16 @@ STRUCTURE_WINDOW, STRUCTURE_SCALES = 7, (1, 2)
 STRUCTURE_CONTRAST, STRUCTURE_FAINT = 0.04, 0.02  # standard deviations of brightness, [0, 1]
 
 
-def structure_distance(image: Tensor, photo: Tensor) -> Tensor:
+def structure_distance(image: Tensor, photo: Tensor, care: Tensor | None = None) -> Tensor:
     """How much of the photo's own drawing is lost: 0 is nothing, 1 all, 2 its negative; one number per image.
 
-        sum_i w_i (1 - s_i) / sum_i w_i,   w = var(p) / (var(p) + 0.04²),
+        sum_i care_i w_i (1 - s_i) / sum_i w_i,   w = var(p) / (var(p) + 0.04²),
         s = cov(y, p) / sqrt(var(y) var(p) + 0.02⁴)
 
     The structure term of SSIM (Wang et al. 2004) where the photo has any, by brightness, in windows of 7
     pixels at full and at half size. Contrast and colours are free: an eye may be blue paint on pink, but it
-    has to be darker than the lids. Maps of relu3_1 have one pixel for it.
-    Shapes: (B, 3, H, W) twice, H and W from 14 pixels -> (B,).
+    has to be darker than the lids. Maps of relu3_1 have one pixel for it. care: as in content_distance.
+    Shapes: (B, 3, H, W) twice, H and W from 14 pixels, care (B, 1, H, W) -> (B,).
     """
     found, y, p = [], grey(image), grey(photo)
     for scale in STRUCTURE_SCALES:
@@ -150,8 +186,11 @@ def structure_distance(image: Tensor, photo: Tensor) -> Tensor:
         var_a, var_b = (aa - mean_a**2).clamp(min=0), (bb - mean_b**2).clamp(min=0)
         alike = (ab - mean_a * mean_b) / (var_a * var_b + STRUCTURE_FAINT**4).sqrt()
         weight = var_b / (var_b + STRUCTURE_CONTRAST**2)
+        lost = weight * (1 - alike)
+        if care is not None:
+            lost = lost * F.adaptive_avg_pool2d(care, (lost.shape[2], lost.shape[3]))
         # A photo of fog has no drawing to keep.
-        found.append((weight * (1 - alike)).mean((1, 2, 3)) / weight.mean((1, 2, 3)).clamp(min=0.01))
+        found.append(lost.mean((1, 2, 3)) / weight.mean((1, 2, 3)).clamp(min=0.01))
     return torch.stack(found).mean(0)
 
 

@@ -15,6 +15,7 @@ from livestyle.training.losses import (
     grid_excess,
     instability,
     out_of_range,
+    skin,
     structure_distance,
     total_variation,
     unevenness,
@@ -116,20 +117,23 @@ class Objective:
                 later_painted = clipped(state.network(later.image, mix).float())
         style = self._style(state, features, photo_features if blended else {}, shown)
         layer = recipe.content_layer
-        content = content_distance(features[layer].float(), photo_features[layer].float())
-        content = content / paintings.content_baseline
+        care = 1 + recipe.skin_weight * skin(photo) if recipe.skin_weight else None
+        maps = features[layer].float(), photo_features[layer].float()
+        content = content_distance(*maps) / paintings.content_baseline
+        cared = content if care is None else content_distance(*maps, care) / paintings.content_baseline
         if bool(own.any()):
-            content = content + own.to(device) * chroma_distance(seen, photo)
+            colours = own.to(device) * chroma_distance(seen, photo)
+            content, cared = content + colours, cared + colours
         weights = (state.style_weights * paintings.weight)[labels].to(device)
         learned = ramp(progress, 0.0, STYLE_FULL) if self.from_nothing else 1.0
         total = (
             recipe.style_weight * learned * weights * style
             + recipe.palette_weight * learned * self._palette(seen, photo, shown)
-            + recipe.content_weight * content
-            + recipe.structure_weight * structure_distance(seen, photo)
+            + recipe.content_weight * cared
+            + recipe.structure_weight * structure_distance(seen, photo, care)
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
-            + recipe.even_weight * unevenness(seen, photo)
+            + recipe.even_weight * unevenness(seen, photo, care)
             + RANGE_WEIGHT * out_of_range(stylized)
         )
         if paintings.patches:

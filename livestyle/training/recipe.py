@@ -79,6 +79,7 @@ class Recipe:
     style_target: float = 0.15  # style fraction that each style's weight is steered towards; 0 turns it off
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     structure_weight: float = 0.0  # of eyes, letters and edges that stay where the photo has them; 0: off
+    skin_weight: float = 0.0  # so many times more content, structure and evenness where there is skin
     tv_weight: float = 0.1
     grid_weight: float = 5.0
     even_weight: float = 100.0  # against soft patches of the palette on even walls and skies
@@ -237,6 +238,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "style_target": (0, 1),
     "patch_weight": (0, 1e6),
     "structure_weight": (0, 1e6),
+    "skin_weight": (0, 1e3),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
     "even_weight": (0, 1e6),

@@ -75,9 +75,12 @@ def _grown(key: str, given: Tensor | None, own: Tensor) -> Tensor | None:
 
 def read_weights(path: Path) -> tuple[Mapping[str, Tensor], list[str]]:
     """The parameters in a model file by the network's names for them, and the names of its rows."""
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-    from onnx import numpy_helper
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+        from onnx import numpy_helper
+    except ImportError as error:
+        raise ModelError('beginning with a model needs onnx: pip install "livestyle[train]"') from error
 
     file = read_model_file(path)
     names = [style.name for style in Manifest.from_json(file.manifest_json, where=str(path)).styles]

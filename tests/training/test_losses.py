@@ -14,6 +14,7 @@ from livestyle.training.losses import (
     gram_matrix,
     grid_excess,
     out_of_range,
+    skin,
     structure_distance,
     style_distance,
     total_variation,
@@ -175,6 +176,62 @@ def test_unevenness_by_hand() -> None:
     stepped[..., 64:] += 0.1
     assert unevenness(painted, stepped).item() == pytest.approx(expected / 3, rel=0.01)
     assert unevenness(stepped, stepped).item() == pytest.approx(0, abs=1e-6)
+
+
+def plain(red: float, green: float, blue: float, *, size: int = 32) -> Tensor:
+    return torch.tensor([red, green, blue])[None, :, None, None].expand(1, 3, size, size)
+
+
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [
+        ((235, 210, 195), 1),
+        ((200, 150, 130), 1),
+        ((220, 170, 120), 1),  # by the light of a lamp
+        ((60, 35, 25), 1),
+        ((255, 255, 255), 0),
+        ((128, 128, 128), 0),
+        ((60, 90, 160), 0),
+        ((200, 185, 150), 0),  # sand
+        ((230, 90, 40), 0),  # an orange suit
+    ],
+)
+def test_skin_of_any_tone_is_told_by_its_colour(colour: tuple[int, int, int], expected: float) -> None:
+    red, green, blue = (value / 255 for value in colour)
+    torch.testing.assert_close(skin(plain(red, green, blue)), torch.full((1, 1, 32, 32), float(expected)))
+
+
+def test_skin_by_hand() -> None:
+    # Y = 0.51751, Cr - Cb = 255 (0.713 · 0.05249 + 0.564 · 0.04751) = 16.376, over 0.4 + 0.6 Y = 23.049:
+    # 0.42076 of the way from 18 to 30, and twice that.
+    assert skin(plain(0.57, 0.5, 0.47)).mean().item() == pytest.approx(0.8415, abs=1e-3)
+
+
+def test_an_eye_lies_in_skin_and_a_freckle_of_it_on_a_wall_does_not() -> None:
+    face, wall = plain(0.8, 0.6, 0.5).clone(), plain(1.0, 1.0, 1.0).clone()
+    face[..., 14:18, 12:20] = plain(0.1, 0.1, 0.3, size=1)
+    wall[..., 15:18, 15:18] = plain(0.8, 0.6, 0.5, size=1)
+    assert skin(face)[0, 0, 16, 16] == 1
+    assert 0 < skin(wall)[0, 0, 16, 16] < 0.1
+
+
+def test_care_counts_where_it_is_asked_for() -> None:
+    care = torch.ones(1, 1, 32, 32)
+    care[..., :16] = 3
+    ones = torch.ones(1, 2, 8, 8)
+    torch.testing.assert_close(content_distance(ones, 0 * ones, care), torch.tensor([2.0]))
+    photo, painted = stripes(0.2, 0.8, size=32), stripes(0.2, 0.8, size=32).transpose(2, 3)
+    for distance in (structure_distance, unevenness):
+        a, b = (painted, photo) if distance is structure_distance else (_steps(32), 0 * photo)
+        everywhere = distance(a, b, 3 * torch.ones(1, 1, 32, 32))
+        torch.testing.assert_close(everywhere, 3 * distance(a, b))
+    # Two cells are compared with the care that both are worth.
+    torch.testing.assert_close(unevenness(_steps(32), 0 * photo, care), unevenness(_steps(32), 0 * photo))
+
+
+def _steps(size: int) -> Tensor:
+    """Black on the left, white on the right."""
+    return (torch.arange(size) >= size // 2).float().expand(1, 3, size, size)
 
 
 def stripes(low: float, high: float, *, size: int = 28) -> Tensor:

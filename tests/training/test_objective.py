@@ -10,7 +10,7 @@ from tiny_runs import HEAD_CHANNELS, styles_with, tiny_recipe, write_weights
 
 from livestyle.training.dataset import ContentImages
 from livestyle.training.features import slim_vgg19
-from livestyle.training.losses import chroma_distance, gram_matrix, structure_distance
+from livestyle.training.losses import chroma_distance, gram_matrix, structure_distance, unevenness
 from livestyle.training.motion import grey
 from livestyle.training.network import TransformNet
 from livestyle.training.objective import Objective, Shown, StepLoss, clipped, lattice_of, ramp
@@ -200,6 +200,20 @@ def test_the_photos_structure_is_weighed_as_the_recipe_says(tmp_path: Path) -> N
     expected = 5 * structure_distance(clipped(image), photo)
     assert expected > 1
     torch.testing.assert_close(losses[1] - losses[0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_faces_are_asked_for_more_content_structure_and_evenness(tmp_path: Path) -> None:
+    image = random_picture(0)
+    photo = torch.tensor([0.8, 0.6, 0.5])[None, :, None, None] * (0.9 + 0.1 * random_picture(1)[:, :1])
+    weights = {"content_weight": 7, "structure_weight": 5, "even_weight": 3, "stability_weight": 0}
+    plain, cared = (
+        judged(tiny_recipe(tmp_path, skin_weight=weight, **weights), image, photo) for weight in (0, 2)
+    )
+    seen = clipped(image)
+    even, structure = unevenness(seen, photo), structure_distance(seen, photo)
+    expected = 2 * (7 * plain.content + 5 * structure + 3 * even)
+    torch.testing.assert_close(cared.total - plain.total, expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(cared.content, plain.content)  # a fraction is one of all places
 
 
 def test_a_network_that_can_paint_is_asked_for_style_and_calm_from_the_first_step(tmp_path: Path) -> None:

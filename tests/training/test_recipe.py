@@ -129,6 +129,7 @@ WEIGHTS = [
     "content_weight",
     "style_weight",
     "structure_weight",
+    "skin_weight",
     "tv_weight",
     "grid_weight",
     "even_weight",

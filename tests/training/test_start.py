@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,9 @@ def test_a_recipe_whose_beginning_is_missing_says_what_to_change(tmp_path: Path)
     recipe = tiny_recipe(tmp_path, start_from="gone.onnx")
     with pytest.raises(RecipeError, match=r"gone\.onnx, which the recipe's start_from names: .* delete that"):
         TrainState(recipe, torch.device("cpu"))
+
+
+def test_without_onnx_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModelError, match=r"needs onnx: pip install"):
+        start_from(tiny_network(3), ["original", "a", "b"], find_model("painters"))
