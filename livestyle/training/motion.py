@@ -18,6 +18,7 @@ ZOOM, TURN = 0.05, 3.0  # share of the size, degrees, either way
 STILL_SHARE = 0.3  # of the pairs: a camera on a table, where only noise moves
 NOISE = 8 / 255  # the strongest noise's standard deviation
 LIGHT_SHARE, LIGHT = 0.3, 0.05  # of the pairs: brighter or darker by up to this share
+LAMP_LEAST, LAMP_MOST = 0.35, 1.1  # gains of a coloured lamp
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,26 @@ def moment_later(photo: Tensor, generator: torch.Generator) -> Later:
     noise = torch.randn(photo.shape, generator=grain, device=photo.device)
     image = (moved * gain + noise * (NOISE * dice[2]).to(photo.device)).clamp(0, 1)
     return Later(image, grid, inside, grey(moved * (gain - 1)))
+
+
+def coloured_light(photos: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """A share of the photos as two coloured lamps would light them, one from each side of the picture.
+
+        photo * (a + (b - a) t),   t from 0 to 1 across the picture, in any direction
+
+    a, b: gains of red, green and blue, 0.35 to 1.1 times the largest, which is 1.1. A stage's light, in which
+    skin has no colour of its own. Shape: (B, 3, H, W), [0, 1], the same comes out. generator: a CPU one.
+    """
+    B, _, H, W = photos.shape
+    lamps = LAMP_LEAST + (1 - LAMP_LEAST) * torch.rand(2, B, 3, 1, 1, generator=generator)
+    lamps = (LAMP_MOST * lamps / lamps.amax(2, keepdim=True)).to(photos.device)
+    turn = (2 * torch.pi * torch.rand(B, 1, 1, 1, generator=generator)).to(photos.device)
+    lit = (torch.rand(B, 1, 1, 1, generator=generator) < share).to(photos.device)
+    y = torch.linspace(-0.5, 0.5, H, device=photos.device)[:, None]
+    x = torch.linspace(-0.5, 0.5, W, device=photos.device)
+    across = (0.5 + x * torch.cos(turn) + y * torch.sin(turn)).clamp(0, 1)  # (B, 1, H, W)
+    shone = (photos * torch.lerp(lamps[0], lamps[1], across)).clamp(0, 1)
+    return torch.where(lit, shone, photos)
 
 
 def warp(image: Tensor, grid: Tensor) -> Tensor:

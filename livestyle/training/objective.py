@@ -20,7 +20,7 @@ from livestyle.training.losses import (
     total_variation,
     unevenness,
 )
-from livestyle.training.motion import Later, grey, moment_later, warp
+from livestyle.training.motion import Later, coloured_light, grey, moment_later, warp
 from livestyle.training.paintings import Paintings, dice_of, patch_distances
 from livestyle.training.recipe import Recipe
 from livestyle.training.state import TrainState
@@ -94,6 +94,10 @@ class Objective:
         """
         recipe, device, paintings = state.recipe, state.device, self.paintings
         progress = state.step / recipe.steps
+        care = 1 + recipe.skin_weight * skin(photos[place]) if recipe.skin_weight else None
+        if recipe.light_share:
+            lamps = torch.Generator().manual_seed(recipe.seed * 32452843 + state.step)
+            photos = coloured_light(photos, recipe.light_share, lamps)
         photo, shown = photos[place], shown.part(place)
         labels = shown.labels
         mix = shown.mix(len(recipe.styles) + 1).to(device)
@@ -117,7 +121,6 @@ class Objective:
                 later_painted = clipped(state.network(later.image, mix).float())
         style = self._style(state, features, photo_features if blended else {}, shown)
         layer = recipe.content_layer
-        care = 1 + recipe.skin_weight * skin(photo) if recipe.skin_weight else None
         maps = features[layer].float(), photo_features[layer].float()
         content = content_distance(*maps) / paintings.content_baseline
         cared = content if care is None else content_distance(*maps, care) / paintings.content_baseline

@@ -85,6 +85,7 @@ class Recipe:
     even_weight: float = 100.0  # against soft patches of the palette on even walls and skies
     palette_weight: float = 1.0  # asks for all of the painting's colours, not for the mean one
     stability_weight: float = 30.0  # of holding still while the scene moves or the sensor is noisy; 0: off
+    light_share: float = 0.0  # of the samples that coloured lamps light, as on a stage; skin is known before
     strength_share: float = 0.04  # of the samples that show a style at part of its strength, else the photo
 
     text: str = field(default="", compare=False)  # the file, verbatim
@@ -244,6 +245,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "even_weight": (0, 1e6),
     "palette_weight": (0, 1e6),
     "stability_weight": (0, 1e6),
+    "light_share": (0, 1),
     "strength_share": (0, 0.9),
 }
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from livestyle.training import motion
 from livestyle.training.losses import instability
-from livestyle.training.motion import grey, moment_later, warp
+from livestyle.training.motion import coloured_light, grey, moment_later, warp
 
 
 @pytest.fixture
@@ -101,3 +101,17 @@ def test_beyond_the_photo_nothing_is_asked(photo: Tensor, monkeypatch: pytest.Mo
     along = warp(photo, later.grid)
     elsewhere = along + 0.5 * (1 - later.inside)
     assert torch.allclose(instability(elsewhere, along, later), instability(along, along, later), atol=1e-6)
+
+
+def test_two_lamps_light_a_share_of_the_photos_and_leave_the_rest() -> None:
+    photos = torch.full((200, 3, 16, 24), 0.5)
+    assert torch.equal(coloured_light(photos, 0.0, dice()), photos)
+    lit = coloured_light(photos, 0.25, dice())
+    changed = (lit != photos).flatten(1).any(1)
+    assert 0.15 < changed.float().mean() < 0.35
+    gains = lit[changed] / 0.5
+    assert 0.35 * 1.1 - 1e-5 <= gains.min() < gains.max() <= 1.1 + 1e-5
+    # From one lamp's colour to the other's along a line: nowhere a step.
+    assert lit.diff(dim=3).abs().amax() < 0.03
+    assert lit.diff(dim=2).abs().amax() < 0.04
+    assert (gains[:, :, 0, 0] - gains[:, :, -1, -1]).abs().amax(1).mean() > 0.1

@@ -10,8 +10,8 @@ from tiny_runs import HEAD_CHANNELS, styles_with, tiny_recipe, write_weights
 
 from livestyle.training.dataset import ContentImages
 from livestyle.training.features import slim_vgg19
-from livestyle.training.losses import chroma_distance, gram_matrix, structure_distance, unevenness
-from livestyle.training.motion import grey
+from livestyle.training.losses import chroma_distance, gram_matrix, skin, structure_distance, unevenness
+from livestyle.training.motion import coloured_light, grey
 from livestyle.training.network import TransformNet
 from livestyle.training.objective import Objective, Shown, StepLoss, clipped, lattice_of, ramp
 from livestyle.training.paintings import (
@@ -214,6 +214,28 @@ def test_faces_are_asked_for_more_content_structure_and_evenness(tmp_path: Path)
     expected = 2 * (7 * plain.content + 5 * structure + 3 * even)
     torch.testing.assert_close(cared.total - plain.total, expected, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(cared.content, plain.content)  # a fraction is one of all places
+
+
+def test_by_coloured_light_faces_are_still_known_and_the_lit_photo_is_what_is_kept(tmp_path: Path) -> None:
+    photo = torch.tensor([0.8, 0.6, 0.5])[None, :, None, None] * (0.9 + 0.1 * random_picture(1)[:, :1])
+    recipe = tiny_recipe(
+        tmp_path,
+        stability_weight=0,
+        even_weight=0,
+        light_share=1,
+        structure_weight=5,
+        skin_weight=2,
+        content_weight=7,
+    )
+    lamps = torch.Generator().manual_seed(recipe.seed * 32452843 + 5)  # judged's step
+    lit = coloured_light(photo, 1.0, lamps)
+    assert float(skin(lit).mean()) < 0.8 < float(skin(photo).min())
+    kept, changed = (judged(recipe, image, photo) for image in (lit, photo))
+    assert float(kept.content) == pytest.approx(0, abs=1e-6)
+    assert float(changed.content) > 0.01
+    careless = judged(replace(recipe, skin_weight=0), photo, photo)
+    expected = 2 * (7 * changed.content + 5 * structure_distance(photo, lit))
+    torch.testing.assert_close(changed.total - careless.total, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_network_that_can_paint_is_asked_for_style_and_calm_from_the_first_step(tmp_path: Path) -> None:
