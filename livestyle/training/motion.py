@@ -18,7 +18,7 @@ ZOOM, TURN = 0.05, 3.0  # share of the size, degrees, either way
 STILL_SHARE = 0.3  # of the pairs: a camera on a table, where only noise moves
 NOISE = 8 / 255  # the strongest noise's standard deviation
 LIGHT_SHARE, LIGHT = 0.3, 0.05  # of the pairs: brighter or darker by up to this share
-LAMP_LEAST, LAMP_MOST = 0.35, 1.1  # gains of a coloured lamp
+LAMP_LEAST, LAMP_MOST = 0.35, 1.1  # a coloured lamp's least gain over its largest, and the largest
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def coloured_light(photos: Tensor, share: float, generator: torch.Generator) -> 
 
         photo * (a + (b - a) t),   t from 0 to 1 across the picture, in any direction
 
-    a, b: gains of red, green and blue, 0.35 to 1.1 times the largest, which is 1.1. A stage's light, in which
-    skin has no colour of its own. Shape: (B, 3, H, W), [0, 1], the same comes out. generator: a CPU one.
+    a, b: gains of red, green and blue: the largest is 1.1, the others 0.35 of it or more. A stage's light, in
+    which skin has no colour of its own. generator: a CPU one. Shape: (B, 3, H, W), [0, 1], as it comes in.
     """
     B, _, H, W = photos.shape
     lamps = LAMP_LEAST + (1 - LAMP_LEAST) * torch.rand(2, B, 3, 1, 1, generator=generator)

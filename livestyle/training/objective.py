@@ -94,10 +94,9 @@ class Objective:
         """
         recipe, device, paintings = state.recipe, state.device, self.paintings
         progress = state.step / recipe.steps
-        care = 1 + recipe.skin_weight * skin(photos[place]) if recipe.skin_weight else None
-        if recipe.light_share:
-            lamps = torch.Generator().manual_seed(recipe.seed * 32452843 + state.step)
-            photos = coloured_light(photos, recipe.light_share, lamps)
+        care = 1 + recipe.skin_weight * skin(photos[place])  # of the photo before it is lit
+        lamps = torch.Generator().manual_seed(recipe.seed * 32452843 + state.step)
+        photos = coloured_light(photos, recipe.light_share, lamps)
         photo, shown = photos[place], shown.part(place)
         labels = shown.labels
         mix = shown.mix(len(recipe.styles) + 1).to(device)
@@ -123,7 +122,7 @@ class Objective:
         layer = recipe.content_layer
         maps = features[layer].float(), photo_features[layer].float()
         content = content_distance(*maps) / paintings.content_baseline
-        cared = content if care is None else content_distance(*maps, care) / paintings.content_baseline
+        cared = content_distance(*maps, care) / paintings.content_baseline
         if bool(own.any()):
             colours = own.to(device) * chroma_distance(seen, photo)
             content, cared = content + colours, cared + colours
