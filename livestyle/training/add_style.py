@@ -21,7 +21,7 @@ from livestyle.training.grown_model import BaseModel, blended_rows, grown, recip
 from livestyle.training.network import TransformNet
 from livestyle.training.objective import Objective, Shown
 from livestyle.training.paintings import BASELINE_BATCHES, Paintings
-from livestyle.training.recipe import Recipe, StyleRecipe
+from livestyle.training.recipe import STYLE_TARGET, Recipe, StyleRecipe
 from livestyle.training.run import PREVIEW_PHOTOS, PREVIEW_SIZE, paint_all, photos_in
 from livestyle.training.start import is_style_row
 from livestyle.training.state import TrainState
@@ -87,7 +87,9 @@ class NewStyle:
         check_painting(painting)
         recipe_with(base, style)  # refuses now what could not be written later
         recipe = base.recipe.with_paths(photos=photos, paintings=painting.parent, loss_network=loss_network)
-        recipe = replace(recipe, styles=(style,), steps=STEPS, start_from="")
+        # Where a recipe steers no style, its author weighed each by hand; nobody has weighed this one.
+        target = recipe.style_target or STYLE_TARGET
+        recipe = replace(recipe, styles=(style,), steps=STEPS, start_from="", style_target=target)
         self.base, self.style, self.unlock, self.step = base, style, unlock, 0
         self.photos = _photos(recipe)
         # Row 0 is "original", as everywhere; row 1 is the one that learns.
@@ -239,7 +241,7 @@ def add_style(
         fractions = Fractions(
             style=_towards(fractions.style, found.style), content=_towards(fractions.content, found.content)
         )
-        if new.recipe.style_target and new.step % STEER_EVERY == 0:
+        if new.step % STEER_EVERY == 0:
             weak = fractions.style > new.recipe.style_target
             state.style_weights *= STEER_BY if weak else 1 / STEER_BY
             state.style_weights.clamp_(1 / STEER_LIMIT, STEER_LIMIT)
@@ -251,7 +253,7 @@ def add_style(
 
 def is_weak(new: NewStyle, found: Fractions) -> bool:
     """Whether the style is far from what the recipe asks for."""
-    return bool(new.recipe.style_target) and found.style > WEAK * new.recipe.style_target
+    return found.style > WEAK * new.recipe.style_target
 
 
 def check_painting(path: Path) -> None:

@@ -23,6 +23,8 @@ _NEXT_STEP = "name a TOML file, such as a copy of models/painters.toml"
 # wants large shapes, which small networks paint as patches of one colour (models/README.md).
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
+STYLE_TARGET = 0.15
+
 
 @dataclass(frozen=True)
 class StyleRecipe:
@@ -76,7 +78,7 @@ class Recipe:
     style_loss: StyleLoss = "gram_covariance"  # what of these layers is the style
     content_weight: float = 12.0
     style_weight: float = 50.0
-    style_target: float = 0.15  # style fraction that each style's weight is steered towards; 0 turns it off
+    style_target: float = STYLE_TARGET  # style fraction that weights are steered towards; 0 turns it off
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     structure_weight: float = 0.0  # of eyes, letters and edges that stay where the photo has them; 0: off
     skin_weight: float = 0.0  # so many times more content, structure and evenness where there is skin

@@ -17,7 +17,7 @@ from livestyle.engines import open_engine
 from livestyle.errors import ModelError, RecipeError, SinkError
 from livestyle.library import load_manifest
 from livestyle.manifest import METADATA_KEY, Manifest
-from livestyle.training.add_style import STEPS, NewStyle, add_style, is_weak
+from livestyle.training.add_style import STEPS, Fractions, NewStyle, add_style, is_weak
 from livestyle.training.grown_model import blended_rows, open_base, recipe_with, write_grown
 from livestyle.training.recipe import parse_recipe
 from livestyle.training.start import is_style_row, read_weights
@@ -172,6 +172,21 @@ def test_the_base_is_measured_where_its_paintings_are(world: Path, tmp_path: Pat
         new.measure_base(world / "photos")
     assert is_weak(new, replace(found["waves"], style=0.23))  # the recipe asks for 0.15
     assert not is_weak(new, replace(found["waves"], style=0.22))
+
+
+def test_a_new_style_is_steered_and_may_be_weak_where_the_recipe_steers_none(world: Path) -> None:
+    base = open_base(world / "base.onnx")
+    by_hand = parse_recipe("style_target = 0.0\n" + base.recipe.text, folder=base.recipe.folder)
+    new = NewStyle(
+        replace(base, recipe=by_hand),
+        STRIPES,
+        world / "stripes.png",
+        world / "photos",
+        str(world / "slim.pt"),
+        device=CPU,
+    )
+    assert is_weak(new, Fractions(style=0.23, content=0.4))
+    assert not is_weak(new, Fractions(style=0.22, content=0.4))
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(world: Path, tmp_path: Path) -> None:
