@@ -56,6 +56,7 @@ def test_a_bad_option_is_one_line_and_leaves_nothing(
     [
         ("video in.mp4 out.mp4 --device abacus", "--device"),
         ("video in.mp4 out.mp4 --strength 2", "--strength"),
+        ("image in.jpg out.png --strength 80", "0.8 is 80 %"),
         ("video in.mp4 out.mp4 --height x", "--height"),
         ("video in.mp4 out.mp4 --nonsense", "no such option: --nonsense (`livestyle video --help`"),
         ("video in.mp4 out.mp4 --styl 3", "--style"),

@@ -14,11 +14,18 @@ from livestyle.engines import Device
 from livestyle.errors import LivestyleError
 from livestyle.terminal import printable
 
+
+def _known_strength(value: float) -> float:
+    if not 0 <= value <= 1.5:  # NaN too
+        raise typer.BadParameter(f"it goes from 0 to 1.5, not {value:g}; 1 is the whole style, 0.8 is 80 %")
+    return value
+
+
 Style = Annotated[
     str, typer.Option(help="A number or a name, as `livestyle styles` lists them, or a mix: 3:0.7,5:0.3.")
 ]
 Strength = Annotated[
-    float, typer.Option(min=0, max=1.5, help="0 is the original, 1 the style, 1.5 the most.")
+    float, typer.Option(callback=_known_strength, help="0 is the original, 1 the style, 1.5 the most.")
 ]
 Model = Annotated[str, typer.Option(help="A built-in model's name, or the path of an ONNX file.")]
 DeviceName = Annotated[Device, typer.Option("--device", help="What the network runs on.")]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livestyle.errors import RecipeError
@@ -17,6 +18,7 @@ Pooling = Literal["max", "average"]
 # Convolutions a block; the papers name them convB_I, and the ReLU after each reluB_I.
 CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 LARGE_BLOCKS = ("1", "2")  # whose maps are of the picture's size, and of half of it
+HALF = "/2"  # after a layer's name: of the picture at half its size
 _NEXT_STEP = (
     "give vgg16, vgg19 or the path of a weights file (`--loss-network`, or `loss_network` in a recipe)"
 )
@@ -30,7 +32,9 @@ class LossNetwork(nn.Module):
     Weights are frozen. `prepare` takes RGB in [0, 1] to the range that the weights were trained on.
     `heads` maps a feature map to the one that is returned (used by the slimmed network, see `slim_vgg19`).
 
-    Shapes: image (B, 3, H, W) -> {"relu3_1": (B, C, H / 4, W / 4), ...}, only the layers asked for.
+    Shapes: image (B, 3, H, W) -> {"relu3_1": (B, C, H / 4, W / 4), ...}, only the layers asked for. A name
+    with /2 behind it, such as relu4_1/2, is that layer of the picture at half its size: it sees motifs twice
+    as large, for a quarter of the work.
 
     lattice: of the first two blocks, whose maps are large, every second pixel of every second row, beginning
     at this row and column (0 or 1). Statistics change little, and cost a quarter.
@@ -60,12 +64,23 @@ class LossNetwork(nn.Module):
     def forward(
         self, image: Tensor, layers: Iterable[str], lattice: tuple[int, int] | None = None
     ) -> dict[str, Tensor]:
-        wanted = set(layers)
-        if unknown := wanted - set(self.layers):
+        names = set(layers)
+        wanted = {name for name in names if not name.endswith(HALF)}
+        smaller = {name.removesuffix(HALF) for name in names - wanted}
+        if unknown := (wanted | smaller) - set(self.layers):
             raise RecipeError(
                 f"the loss network has no layer {sorted(unknown)[0]}; it has {', '.join(self.layers)}"
             )
+        features = self._features(image, wanted, lattice)
+        of_half = self._features(F.avg_pool2d(image, 2), smaller, lattice)
+        return features | {layer + HALF: maps for layer, maps in of_half.items()}
+
+    def _features(
+        self, image: Tensor, wanted: set[str], lattice: tuple[int, int] | None
+    ) -> dict[str, Tensor]:
         features: dict[str, Tensor] = {}
+        if not wanted:
+            return features
         x = self.prepare(image)
         block = "1"
         for name, conv in self.convs.items():

@@ -113,6 +113,18 @@ def test_pooling_takes_the_largest_or_the_mean() -> None:
     assert pooled == {"max": 6.0, "average": 3.0}
 
 
+def test_a_layer_of_half_the_size_is_that_of_the_picture_averaged_by_two(tmp_path: Path) -> None:
+    network, image = slim_vgg19(write_weights(tmp_path / "slim.pt")), picture(64, 96)
+    found = network(image, ["relu2_1", "relu2_1/2", "relu4_1/2"], (1, 0))
+    half = image.unflatten(3, (48, 2)).unflatten(2, (32, 2)).mean((3, 5))
+    expected = network(half, ["relu2_1", "relu4_1"], (1, 0))
+    assert set(found) == {"relu2_1", "relu2_1/2", "relu4_1/2"}
+    torch.testing.assert_close(found["relu2_1"], network(image, ["relu2_1"], (1, 0))["relu2_1"])
+    torch.testing.assert_close(found["relu2_1/2"], expected["relu2_1"])
+    torch.testing.assert_close(found["relu4_1/2"], expected["relu4_1"])
+    assert found["relu4_1/2"].shape[2:] == (4, 6)
+
+
 def test_the_weights_are_frozen_and_the_picture_is_not(tmp_path: Path) -> None:
     network = slim_vgg19(write_weights(tmp_path / "slim.pt"))
     image = picture().requires_grad_()
@@ -126,6 +138,8 @@ def test_a_layer_that_is_not_there_is_named(tmp_path: Path) -> None:
     network = slim_vgg19(write_weights(tmp_path / "slim.pt"))
     with pytest.raises(RecipeError, match="no layer relu5_2; it has relu1_1,"):
         network(picture(), ["relu1_1", "relu5_2"])
+    with pytest.raises(RecipeError, match="no layer relu5_2; it has relu1_1,"):
+        network(picture(), ["relu5_2/2"])
 
 
 def without(*names: str) -> dict[str, Tensor]:
