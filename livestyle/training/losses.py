@@ -194,8 +194,35 @@ def structure_distance(image: Tensor, photo: Tensor, care: Tensor | None = None)
     return torch.stack(found).mean(0)
 
 
+# What the deviation of colours may be in a face: so many times the photo's, and so much more.
+ROUGH_FACTOR, ROUGH_FREE = 1.5, 0.015
+
+
+def roughness(image: Tensor, photo: Tensor, where: Tensor) -> Tensor:
+    """How much rougher the picture is than the photo in some places, one number per image.
+
+        mean over windows i of where_i max(0, sd_i(y) - 1.5 sd_i(p) - 0.015)
+
+    sd: of red, green and blue, the root of their mean variance, in windows of 7 pixels at full and at half
+    size. A smooth cheek has nothing that structure_distance could hold on to: it gets pits and wrinkles.
+    Shapes: (B, 3, H, W) twice, H and W from 14 pixels, where (B, 1, H, W), 0 to 1 -> (B,).
+    """
+    found = []
+    for scale in STRUCTURE_SCALES:
+        a, b = F.avg_pool2d(image, scale), F.avg_pool2d(photo, scale)
+        mean_a, mean_b, aa, bb = _windows(torch.stack((a, b, a * a, b * b)))
+        painted, given = (
+            (square - mean**2).mean(1, keepdim=True).clamp(min=1e-6).sqrt()  # the root of 0 has no gradient
+            for mean, square in ((mean_a, aa), (mean_b, bb))
+        )
+        rougher = (painted - ROUGH_FACTOR * given - ROUGH_FREE).clamp(min=0)
+        counts = F.adaptive_avg_pool2d(where, (rougher.shape[2], rougher.shape[3]))
+        found.append((counts * rougher).mean((1, 2, 3)))
+    return torch.stack(found).mean(0)
+
+
 def _windows(maps: Tensor) -> Tensor:
-    """Means of windows, two pixels apart. Shapes: (N, B, 1, H, W) -> (N, B, 1, h, w)."""
+    """Means of windows, two pixels apart. Shapes: (N, B, C, H, W) -> (N, B, C, h, w)."""
     means = F.avg_pool2d(maps.flatten(0, 1), STRUCTURE_WINDOW, stride=2)
     return means.reshape(*maps.shape[:3], *means.shape[2:])
 

@@ -15,6 +15,7 @@ from livestyle.training.losses import (
     grid_excess,
     instability,
     out_of_range,
+    roughness,
     skin,
     structure_distance,
     total_variation,
@@ -35,6 +36,8 @@ from livestyle.training.style_losses import (
 # Keeps colours from being clipped. Forty times as much drowns all else in the first hundred steps, and the
 # network forgets the photo for good.
 RANGE_WEIGHT = 300.0
+# Of what roughens faces, times skin_weight: a face is a tenth of a photo, and its pits are shallow.
+SMOOTH_SKIN = 100.0
 # Shares of the steps. The style's weight grows until then, where a training begins with nothing: what lost
 # the photo never finds it again.
 STYLE_FULL = 0.1
@@ -94,7 +97,8 @@ class Objective:
         """
         recipe, device, paintings = state.recipe, state.device, self.paintings
         progress = state.step / recipe.steps
-        care = 1 + recipe.skin_weight * skin(photos[place])  # of the photo before it is lit
+        faces = skin(photos[place])  # of the photo before it is lit
+        care = 1 + recipe.skin_weight * faces
         lamps = torch.Generator().manual_seed(recipe.seed * 32452843 + state.step)
         photos = coloured_light(photos, recipe.light_share, lamps)
         photo, shown = photos[place], shown.part(place)
@@ -136,6 +140,7 @@ class Objective:
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
             + recipe.even_weight * unevenness(seen, photo, care)
+            + recipe.skin_weight * SMOOTH_SKIN * roughness(seen, photo, faces)
             + RANGE_WEIGHT * out_of_range(stylized)
         )
         if paintings.patches:

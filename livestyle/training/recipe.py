@@ -81,7 +81,7 @@ class Recipe:
     style_target: float = STYLE_TARGET  # style fraction that weights are steered towards; 0 turns it off
     patch_weight: float = 0.0  # of 3x3 patches that resemble one of the painting's: structure; 0: off
     structure_weight: float = 0.0  # of eyes, letters and edges that stay where the photo has them; 0: off
-    skin_weight: float = 0.0  # so many times more content, structure and evenness where there is skin
+    skin_weight: float = 0.0  # so many times more content, structure and evenness on skin, and smoothness
     tv_weight: float = 0.1
     grid_weight: float = 5.0
     even_weight: float = 100.0  # against soft patches of the palette on even walls and skies

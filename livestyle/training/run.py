@@ -85,13 +85,15 @@ def run_training(
                 _append(folder / LOG, json.dumps(asdict(step)) + "\n")
             if curves is not None:
                 draw(curves, step)
-        last = ranks.any(stopped(), state.device) or step.step >= state.recipe.steps
+        asked = ranks.any(stopped(), state.device)
+        last = asked or step.step >= state.recipe.steps
         if writes and (last or time.monotonic() - saved > save_every):
             with nullcontext() if last else _warned():
                 state.save(folder / CHECKPOINT)
-            with _warned():
-                photos = photos or preview_photos(state)
-                write_picture(folder / PREVIEW, preview(state, photos), overwrite=True)
+            if not asked:  # who stops a training does not wait for a picture
+                with _warned():
+                    photos = photos or preview_photos(state)
+                    write_picture(folder / PREVIEW, preview(state, photos), overwrite=True)
             saved = time.monotonic()
         if last:
             ranks.any(False, state.device)  # torchrun ends all when one leaves: not before all is saved

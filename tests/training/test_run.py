@@ -75,6 +75,7 @@ def test_a_stop_is_answered_after_the_step_with_a_checkpoint(tmp_path: Path) -> 
     assert [step.step for step in run(state, tmp_path / "run", stopped=after(2))] == [1, 2]
     assert state.saved_step == 2
     assert TrainState.load(tmp_path / "run" / CHECKPOINT, CPU).step == 2
+    assert not (tmp_path / "run" / PREVIEW).exists()  # which would take its time
 
 
 def test_a_run_that_was_stopped_and_resumed_is_the_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
