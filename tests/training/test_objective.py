@@ -10,10 +10,17 @@ from tiny_runs import HEAD_CHANNELS, styles_with, tiny_recipe, write_weights
 
 from livestyle.training.dataset import ContentImages
 from livestyle.training.features import slim_vgg19
-from livestyle.training.losses import chroma_distance, gram_matrix, skin, structure_distance, unevenness
+from livestyle.training.losses import (
+    chroma_distance,
+    gram_matrix,
+    roughness,
+    skin,
+    structure_distance,
+    unevenness,
+)
 from livestyle.training.motion import coloured_light, grey
 from livestyle.training.network import TransformNet
-from livestyle.training.objective import Objective, Shown, StepLoss, clipped, lattice_of, ramp
+from livestyle.training.objective import SMOOTH_SKIN, Objective, Shown, StepLoss, clipped, lattice_of, ramp
 from livestyle.training.paintings import (
     Paintings,
     measure_baselines,
@@ -202,7 +209,7 @@ def test_the_photos_structure_is_weighed_as_the_recipe_says(tmp_path: Path) -> N
     torch.testing.assert_close(losses[1] - losses[0], expected, rtol=1e-3, atol=1e-3)
 
 
-def test_faces_are_asked_for_more_content_structure_and_evenness(tmp_path: Path) -> None:
+def test_faces_are_asked_for_more_content_structure_and_evenness_and_smoothness(tmp_path: Path) -> None:
     image = random_picture(0)
     photo = torch.tensor([0.8, 0.6, 0.5])[None, :, None, None] * (0.9 + 0.1 * random_picture(1)[:, :1])
     weights = {"content_weight": 7, "structure_weight": 5, "even_weight": 3, "stability_weight": 0}
@@ -211,7 +218,8 @@ def test_faces_are_asked_for_more_content_structure_and_evenness(tmp_path: Path)
     )
     seen = clipped(image)
     even, structure = unevenness(seen, photo), structure_distance(seen, photo)
-    expected = 2 * (7 * plain.content + 5 * structure + 3 * even)
+    rough = SMOOTH_SKIN * roughness(seen, photo, torch.ones_like(photo[:, :1]))  # all of it is skin
+    expected = 2 * (7 * plain.content + 5 * structure + 3 * even + rough)
     torch.testing.assert_close(cared.total - plain.total, expected, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(cared.content, plain.content)  # a fraction is one of all places
 
