@@ -40,7 +40,8 @@ def arguments(world: Path, **changes: object) -> list[str]:
 
 
 def test_every_knob_turns_what_its_caption_says(tmp_path: Path) -> None:
-    knobs, recipe = tool("knobs"), tiny_recipe(tmp_path, skin_weight=12)  # what is 0 there cannot be turned off
+    # What is 0 in a recipe cannot be turned off.
+    knobs, recipe = tool("knobs"), tiny_recipe(tmp_path, skin_weight=12)
     plain = knobs.turned(recipe, tmp_path / "tiny.onnx", STYLES[1], knobs.KNOBS[0], steps=3)
     assert [style.name for style in plain.styles] == [STYLES[1]]
     for knob in knobs.KNOBS[1:]:
