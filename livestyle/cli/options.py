@@ -16,8 +16,12 @@ from livestyle.terminal import printable
 
 
 def _known_strength(value: float) -> float:
-    if not 0 <= value <= 1.5:  # NaN too
-        raise typer.BadParameter(f"it goes from 0 to 1.5, not {value:g}; 1 is the whole style, 0.8 is 80 %")
+    from livestyle.mix import STRONGEST
+
+    if not 0 <= value <= STRONGEST:  # NaN too
+        raise typer.BadParameter(
+            f"it goes from 0 to {STRONGEST:g}, not {value:g}; 1 is the whole style, 0.8 is 80 %"
+        )
     return value
 
 

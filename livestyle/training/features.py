@@ -71,16 +71,16 @@ class LossNetwork(nn.Module):
             raise RecipeError(
                 f"the loss network has no layer {sorted(unknown)[0]}; it has {', '.join(self.layers)}"
             )
-        features = self._features(image, wanted, lattice)
-        of_half = self._features(F.avg_pool2d(image, 2), smaller, lattice)
-        return features | {layer + HALF: maps for layer, maps in of_half.items()}
+        features = self._features(image, wanted, lattice) if wanted else {}
+        if smaller:
+            of_half = self._features(F.avg_pool2d(image, 2), smaller, lattice)
+            features |= {layer + HALF: maps for layer, maps in of_half.items()}
+        return features
 
     def _features(
         self, image: Tensor, wanted: set[str], lattice: tuple[int, int] | None
     ) -> dict[str, Tensor]:
         features: dict[str, Tensor] = {}
-        if not wanted:
-            return features
         x = self.prepare(image)
         block = "1"
         for name, conv in self.convs.items():

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from livestyle.errors import RecipeError
 from livestyle.manifest import ORIGINAL, Manifest, Style
-from livestyle.training.features import CONVS_PER_BLOCK, Pooling
+from livestyle.training.features import CONVS_PER_BLOCK, HALF, Pooling
 from livestyle.training.network import Stem, Upsampling
 from livestyle.training.style_losses import StyleLoss
 
@@ -266,11 +266,14 @@ def _check(recipe: Recipe, where: str) -> None:
         raise RecipeError(f"{where}: crop must be a multiple of {max(8, multiple)}, not {recipe.crop}")
     if not recipe.style_layers:
         raise RecipeError(f"{where}: style_layers must name at least one layer")
+    low, high = _BOUNDS["style_size"]
+    if any(layer.endswith(HALF) for layer in recipe.style_layers):
+        low *= 2  # or nothing would be left of the deepest maps
     for style in recipe.styles:
-        low, high = _BOUNDS["style_size"]
-        if style.style_size and not low <= style.style_size <= high:
+        size = recipe.size_of(style)
+        if not low <= size <= high:
             raise RecipeError(
-                f"{where}: style_size of {style.name} must lie in {low:g} … {high:g}, not {style.style_size}"
+                f"{where}: style_size of {style.name} must lie in {low:g} … {high:g}, not {size}"
             )
         if not 0.01 <= style.weight <= 100:  # also for nan
             raise RecipeError(f"{where}: weight of {style.name} must lie in 0.01 … 100, not {style.weight}")

@@ -124,6 +124,15 @@ def test_whole_numbers_have_bounds(key: str, low: int, high: int) -> None:
         assert f"{key} must lie in" in why(recipe_text(**{key: value}))
 
 
+def test_paintings_are_large_enough_for_maps_of_half_their_size() -> None:
+    layers = ["relu1_1", "relu5_1/2"]
+    assert parse_recipe(recipe_text(style_layers=layers, style_size=64)).style_layers == tuple(layers)
+    assert "style_size of dots must lie in 64" in why(recipe_text(style_layers=layers, style_size=63))
+    small = [{**ROW, "style_size": 63}]
+    assert "style_size of dots must lie in 64" in why(recipe_text(style_layers=layers, styles=small))
+    assert parse_recipe(recipe_text(style_size=32)).style_size == 32
+
+
 RATES = ["learning_rate", "style_learning_rate"]
 WEIGHTS = [
     "content_weight",
