@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from livestyle.governor import BRUSHES
 from livestyle.mix import STRONGEST
 from livestyle.overlay import View
 from livestyle.smoothing import SMOOTHING, smoothing_name
@@ -25,8 +26,8 @@ _SHIFTED = "!@#$%^&*("
 class Desk:
     """Everything that keys change. The painting's part of it goes to the take as cues, the rest is read here.
 
-    fade: seconds from one style to the next. mirror: how the view begins. auto_every, auto_fade: seconds from
-    one style of the auto-morph to the next, and of them those of the fade.
+    fade: seconds from one style to the next. mirror, brush: how they begin. auto_every, auto_fade: seconds
+    from one style of the auto-morph to the next, and of them those of the fade.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Desk:
         *,
         fade: float = 1.0,
         mirror: bool = False,
+        brush: float = 1.0,
         auto_every: float = AUTO_EVERY,
         auto_fade: float = AUTO_FADE,
     ) -> None:
@@ -52,6 +54,7 @@ class Desk:
         self.own_colours, self.smooth, self.frozen = start.own_colours, start.smooth, start.frozen
         self.view: View = "painting"
         self.mirror = mirror
+        self.brush = brush
         self.full_screen = False
         self.overlay = True
         self.help = False
@@ -150,6 +153,10 @@ class Desk:
         self.smooth = levels[number % len(levels)]
         self._take.change(smooth=self.smooth)
 
+    def next_brush(self, _: str) -> None:
+        """The next wider one; after the widest the network's own."""
+        self.brush = next((brush for brush in BRUSHES if brush > self.brush), BRUSHES[0])
+
     def toggle_frozen(self, _: str) -> None:
         self.frozen = not self.frozen
         self._take.change(frozen=self.frozen)
@@ -187,6 +194,7 @@ class Desk:
             "frozen": self.frozen,
             "auto": self.auto,
             f"smooth {smoothing_name(self.smooth)}": self.smooth > 0,
+            f"brush {self.brush:g}": self.brush != 1,
             "mirror": self.mirror,
         }
         return tuple(word for word, on in words.items() if on)
@@ -262,6 +270,7 @@ CONTROLS: tuple[Control, ...] = (
     _letter("a", "morph by itself from style to style", Desk.toggle_auto),
     _letter("c", "keep my colours: only the brightness is painted", Desk.toggle_own_colours),
     _letter("t", "smooth along the motion: off, light, strong", Desk.next_smooth),
+    _letter("b", "a wider brush: 1, 1.5, 2, 3 times, and back", Desk.next_brush),
     Control(("Space",), "Space", "freeze the picture; the painting can still change", Desk.toggle_frozen),
     _letter("m", "mirror the window", Desk.toggle_mirror),
     _letter("o", "original beside the painting: split, both, off", Desk.next_view),

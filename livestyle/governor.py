@@ -11,6 +11,10 @@ from typing import NamedTuple
 # Parts of width and height. Few, because an engine prepares itself for every size that it paints.
 SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.42, 0.35, 0.3, 0.25)
 SMALLEST_SIDE = 240  # pixels of the shorter side: below, strokes are coarser than faces
+# A network's strokes are some eight pixels wide, whatever it is shown. On a larger picture than this (pixels
+# of the shorter side) they would be a mesh that nobody sees: it is painted at this size.
+STROKES_SIDE = 720
+BRUSHES = (1.0, 1.5, 2.0, 3.0)  # that the key goes through
 FAST = 0.5
 
 # Parts of the time that one frame may take. Between the two nothing changes, or the size would swing.
@@ -33,15 +37,28 @@ class FrameTime(NamedTuple):
     rest: float
 
 
-def scales_for(height: int, width: int) -> tuple[float, ...]:
-    """The scales whose shorter side is not too small, from 1 down."""
+def brush_scale(height: int, width: int, brush: float) -> float:
+    """The scale at which strokes are `brush` times as wide as those of a picture of 720 lines, above 0.
+
+    Of a smaller picture, as the network's own, than which none are finer. No smaller than SMALLEST_SIDE.
+    """
     shorter = min(height, width)
-    return tuple(scale for scale in SCALES if scale == 1 or scale * shorter >= SMALLEST_SIDE)
+    return min(1.0, max(min(1.0, STROKES_SIDE / shorter) / brush, SMALLEST_SIDE / shorter))
 
 
-def fast_scale(height: int, width: int) -> float:
-    """A scale that is fast, and depends on the size alone."""
-    return min(1.0, max(FAST, SMALLEST_SIDE / min(height, width)))
+def scales_for(height: int, width: int, brush: float = 1.0) -> tuple[float, ...]:
+    """brush_scale, and what is smaller and whose shorter side is not too small."""
+    shorter, largest = min(height, width), brush_scale(height, width, brush)
+    return (
+        largest,
+        *(scale for scale in SCALES if scale < largest and scale * shorter >= SMALLEST_SIDE),
+    )
+
+
+def fast_scale(height: int, width: int, brush: float = 1.0) -> float:
+    """A scale that is fast, and depends on the size and the brush alone."""
+    fast = min(1.0, max(FAST, SMALLEST_SIDE / min(height, width)))
+    return min(fast, brush_scale(height, width, brush))
 
 
 class Governor:
@@ -61,16 +78,22 @@ class Governor:
     def __init__(self, target_fps: float, scales: Sequence[float]) -> None:
         if not 0 < target_fps < math.inf:
             raise ValueError(f"a rate to keep is above 0, not {target_fps:g}")
-        if not scales or any(scale <= 0 for scale in scales) or list(scales) != sorted(scales, reverse=True):
-            raise ValueError(f"scales go from large to small, above 0, not {tuple(scales)}")
-        self.scale = scales[0]
         self.changes = 0
-        self._scales = tuple(scales)
         self._period = 1 / target_fps
         self._recent: deque[FrameTime] = deque(maxlen=max(_FEWEST, round(_MEMORY * target_fps)))
         self._patience = _PATIENCE
         self._roomy = 0.0  # seconds for which there has been room
         self._trial: float | None = None  # seconds that a larger size has been kept so far
+        self.choose_from(scales)
+
+    def choose_from(self, scales: Sequence[float]) -> None:
+        """Other scales from now on, beginning with the largest. Raises ValueError where they do not fall."""
+        if not scales or any(scale <= 0 for scale in scales) or list(scales) != sorted(scales, reverse=True):
+            raise ValueError(f"scales go from large to small, above 0, not {tuple(scales)}")
+        self._scales = tuple(scales)
+        self.scale = scales[0]
+        self._roomy, self._trial = 0.0, None
+        self._recent.clear()
 
     def painted(self, took: FrameTime) -> float:
         """A frame was painted at `scale`; the scale for the next one."""

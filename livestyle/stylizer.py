@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -138,6 +138,8 @@ class PacedStylizer:
         self._coming: Future[None] | None = None
         self._shape_hw = (0, 0)
         self._count, self._sum = 0, 0.0
+        self._wanted_scales: Sequence[float] | None = None
+        self._chosen_scales: Sequence[float] | None = None
         self.scale = governor.scale
 
     def __enter__(self) -> Self:
@@ -155,6 +157,10 @@ class PacedStylizer:
     def changes(self) -> int:
         """How often the size changed."""
         return self._governor.changes
+
+    def choose_from(self, scales: Sequence[float]) -> None:
+        """Other scales as soon as the picture being painted is done; from any thread."""
+        self._wanted_scales = scales
 
     def __call__(self, image: Image, style_mix: MixVector) -> Image:
         """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
@@ -175,7 +181,13 @@ class PacedStylizer:
             return  # slowed by the preparations: it says nothing about the size
         network, resampling = self._scaled.network, self._scaled.resampling
         rest = max(0.0, seconds - network - resampling)
-        scale = self._governor.painted(FrameTime(network, resampling, rest))
+        wanted = self._wanted_scales
+        if wanted is not None and wanted is not self._chosen_scales:
+            self._chosen_scales = wanted
+            self._governor.choose_from(wanted)
+            scale = self._governor.scale
+        else:
+            scale = self._governor.painted(FrameTime(network, resampling, rest))
         if scale != self._scaled.scale:
             self._beside = self._beside or ThreadPoolExecutor(1, "livestyle size")
             self._coming = self._beside.submit(self._scaled.warm_up, *self._shape_hw, scale)

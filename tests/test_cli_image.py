@@ -48,6 +48,23 @@ def test_one_picture_to_a_file(run: Run, photo: Path, tiny_model_path: Path, tmp
     assert np.abs(read_picture(out)[0].astype(int) - expected).max() <= 1
 
 
+def test_a_large_picture_is_painted_small_unless_its_brush_is_fine(
+    run: Run, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1440, 1440, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "large.png"), pixels)
+    common = ("--model", tiny_model_path, "--style", "1")
+    painted = []
+    for n, words in enumerate((("--brush", "0.5"), ())):
+        assert run("image", tmp_path / "large.png", tmp_path / f"{n}.png", *common, *words)[0] == 0
+        painted.append(read_picture(tmp_path / f"{n}.png")[0].astype(int))
+    style = np.array([0, 1, 0], np.float32)
+    expected = tiny_stylized(read_picture(tmp_path / "large.png")[0], style)
+    assert np.abs(painted[0] - expected).max() <= 1
+    assert painted[1].shape == painted[0].shape
+    assert np.abs(painted[1] - painted[0]).mean() > 10
+
+
 def test_a_folder_keeps_its_names_and_survives_a_broken_picture(
     run: Run, holiday: Path, tiny_model_path: Path, tmp_path: Path
 ) -> None:

@@ -220,6 +220,23 @@ def test_fast_paints_smaller_at_the_same_size_and_the_same_every_time(
     assert 0 < np.abs(fast - full).mean() < 10
 
 
+def test_a_wider_brush_paints_smaller_and_large_films_get_one_by_themselves(
+    run: Run, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    small = write_clip(tmp_path / "small.mp4", pts=range(2), width=640, height=512)
+    large = write_clip(tmp_path / "large.mp4", pts=range(2), width=1088, height=1080)
+    scales = []
+    for n, (film, brush) in enumerate(((small, 1), (small, 1.6), (large, 1), (large, 0.5), (large, 2))):
+        common = ("--model", tiny_model_path, "--smooth", "off", "--json", "--brush", brush)
+        status, stdout, _ = run("video", film, tmp_path / f"{n}.mp4", *common)
+        told = json.loads(stdout)
+        assert (status, told["height"]) == (0, 512 if film is small else 1080)
+        scales.append(told["scale"])
+    assert scales == [1, 0.625, 0.667, 1, 0.333]
+    status, _, stderr = run("video", small, tmp_path / "no.mp4", "--model", tiny_model_path, "--brush", "0")
+    assert (status, "--brush" in stderr) == (2, True)
+
+
 @pytest.mark.parametrize("words", [("--style", "1"), ("--strength", "0.5")])
 def test_a_take_says_the_style_so_another_one_is_refused(
     run: Run, clip: Path, tiny_model_path: Path, tmp_path: Path, words: tuple[str, str]

@@ -113,6 +113,20 @@ def test_t_goes_round_the_levels_of_smoothing() -> None:
     assert seen == [(light, light, ("smooth light",)), (strong, strong, ("smooth strong",)), (0.0, 0.0, ())]
 
 
+def test_b_takes_a_wider_brush_and_begins_again() -> None:
+    take, desk = start()
+    seen = []
+    for key in "bBbb":
+        press(desk, key)
+        seen.append((desk.brush, desk.switches))
+    assert seen == [(1.5, ("brush 1.5",)), (2.0, ("brush 2",)), (3.0, ("brush 3",)), (1.0, ())]
+    assert len(take.cues) == 1
+    desk = Desk(take, brush=5.0)
+    assert desk.switches == ("brush 5",)
+    press(desk, "b")
+    assert desk.brush == 1.0
+
+
 def test_after_a_number_without_a_name_t_is_off() -> None:
     take = Take([Cue(0.0, (0.0, 1.0), smooth=0.3)])
     desk = Desk(take)

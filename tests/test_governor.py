@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from scripts import tool
 
-from livestyle.governor import SMALLEST_SIDE, FrameTime, Governor, fast_scale, scales_for
+from livestyle.governor import SMALLEST_SIDE, FrameTime, Governor, brush_scale, fast_scale, scales_for
 
 SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
 
@@ -161,10 +161,44 @@ def test_the_same_times_give_the_same_sizes() -> None:
         ((640, 480), (1.0, 0.85, 0.7, 0.6, 0.5)),
         ((240, 320), (1.0,)),
         ((48, 64), (1.0,)),
+        ((1440, 2560), (0.5, 0.42, 0.35, 0.3, 0.25)),
     ],
 )
 def test_no_picture_becomes_too_small(size_hw: tuple[int, int], scales: tuple[float, ...]) -> None:
     assert scales_for(*size_hw) == scales
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "brush", "scale"),
+    [
+        ((720, 1280), 1.0, 1.0),
+        ((480, 640), 1.0, 1.0),
+        ((1080, 1920), 1.0, 2 / 3),  # as wide as on 720 lines
+        ((4000, 3000), 1.0, 0.24),
+        ((720, 1280), 2.0, 0.5),
+        ((1080, 1920), 2.0, 1 / 3),
+        ((360, 640), 3.0, 2 / 3),  # 240 lines are the fewest
+        ((48, 64), 8.0, 1.0),
+        ((2160, 3840), 0.5, 2 / 3),
+        ((2160, 3840), 0.1, 1.0),  # no finer than the network's own
+    ],
+)
+def test_strokes_are_so_many_times_as_wide(size_hw: tuple[int, int], brush: float, scale: float) -> None:
+    assert brush_scale(*size_hw, brush) == pytest.approx(scale)
+    scales = scales_for(*size_hw, brush)
+    assert scales[0] == brush_scale(*size_hw, brush)
+    assert all(a > b for a, b in pairwise(scales))
+    assert fast_scale(*size_hw, brush) <= scale + 1e-9
+
+
+def test_other_scales_begin_with_the_largest_and_are_no_change_for_the_rate() -> None:
+    machine = Machine(0.05)
+    machine.run(5)
+    assert machine.governor.scale < 1
+    changes = machine.governor.changes
+    machine.governor.choose_from((0.5, 0.42))
+    assert (machine.governor.scale, machine.governor.changes) == (0.5, changes)
+    assert set(machine.run(20, free=10)[0]) == {0.5}  # there is room, and nothing larger
 
 
 @pytest.mark.parametrize(("size_hw", "scale"), [((720, 1280), 0.5), ((360, 640), 2 / 3), ((48, 64), 1.0)])

@@ -259,6 +259,29 @@ def test_t_goes_to_the_take_and_the_flicker_to_the_report(stage: Stage) -> None:
     assert report.flicker_removed > 0.2
 
 
+def test_b_paints_smaller_while_the_show_goes_on(stage: Stage) -> None:
+    lines: list[int] = []
+
+    class Measured(SlowStylizer):
+        def __call__(self, image: Image, style_mix: MixVector) -> Image:
+            lines.append(image.shape[0])
+            return super().__call__(image, style_mix)
+
+    output = FakeOutput()
+    report = stage.play(
+        FakeCamera(height=480),
+        FakeWindow({5: "b", 6: "b"}),
+        output,
+        stylizer=Measured(0),
+        target_fps=1,  # a busy machine keeps that
+        stopped=lambda: lines.count(240) >= 20,
+    )
+    assert lines[:3] == [480, 480, 480]
+    assert set(lines) >= {480, 240}
+    assert report.size_changes == 0
+    assert all(frame.image.shape == (480, 640, 3) for frame in output.frames)
+
+
 @pytest.mark.parametrize(("target_fps", "is_smaller"), [(None, True), (5.0, False)])
 def test_a_network_too_slow_for_the_rate_paints_smaller_and_the_picture_stays_large(
     stage: Stage, target_fps: float | None, is_smaller: bool

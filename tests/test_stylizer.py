@@ -256,6 +256,21 @@ def test_a_new_size_is_prepared_beside_the_old_one() -> None:
     assert threading.active_count() == before
 
 
+def test_another_brush_is_prepared_beside_the_old_one() -> None:
+    engine = SlowToPrepare()
+    with paced(engine) as stylizer:
+        paint(stylizer, 0.05)
+        stylizer.choose_from((0.25,))
+        paint(stylizer, 0.05, times=5)
+        assert stylizer.scale == 1.0
+        engine.ready.set()
+        while stylizer.scale == 1:
+            paint(stylizer, 0.05)
+        assert engine.frames[-1].shape[1:3] == (32, 32)  # 24 lines, and what the network lacks
+        paint(stylizer, 0.01, times=100)
+        assert (stylizer.scale, stylizer.changes) == (0.25, 0)
+
+
 def test_without_a_change_there_is_no_thread() -> None:
     before = threading.active_count()
     with paced(FakeEngine()) as stylizer:

@@ -14,6 +14,7 @@ import typer
 
 from livestyle.cli.options import (
     AsJson,
+    Brush,
     DeviceName,
     Model,
     Overwrite,
@@ -51,6 +52,7 @@ def webcam(
     ] = None,
     strength: Strength = 1.0,
     smooth: Smooth = None,
+    brush: Brush = 1.0,
     fade: Annotated[float, typer.Option(min=0, max=600, help="Seconds from one style to the next.")] = 1.0,
     mirror: Annotated[
         bool | None, typer.Option(help="The window as a mirror; outputs are not. [cameras: yes]")
@@ -113,7 +115,7 @@ def webcam(
         shares = tuple(parse_mix(style, stylizer.manifest).astype(float).tolist())
         take = Take([Cue(0.0, shares, strength=strength, smooth=calm)])
         is_camera = camera_number(camera) is not None
-        desk = Desk(take, fade=fade, mirror=is_camera if mirror is None else mirror)
+        desk = Desk(take, fade=fade, mirror=is_camera if mirror is None else mirror, brush=brush)
         saver = stack.enter_context(Saver(source.info, folder, record_to=record, overwrite=overwrite))
         if record is not None:
             desk.recording = True

@@ -41,6 +41,12 @@ Smooth = Annotated[
         metavar="off|light|strong|0…1", help="Against flicker. [default: light, or what a take says]"
     ),
 ]
+Brush = Annotated[
+    float,
+    typer.Option(
+        min=0.1, max=8, help="Strokes so many times as wide, on any size."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 # What is done about a disk, whichever library wrote on it.

@@ -12,6 +12,7 @@ import typer
 
 from livestyle.cli.options import (
     AsJson,
+    Brush,
     DeviceName,
     Model,
     Overwrite,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from livestyle.frame import Image
     from livestyle.mix import MixVector
     from livestyle.pictures import Alpha
-    from livestyle.stylizer import Stylizer
+    from livestyle.stylizer import ScaledStylizer
 
 # Each may be too large for the device, which painted a small picture when it was opened; so many in a row
 # are its own fault.
@@ -55,6 +56,7 @@ def video(
         typer.Option(metavar="FILE|TEXT", help="Styles over time, in place of --style and --strength."),
     ] = None,
     smooth: Smooth = None,
+    brush: Brush = 1.0,
     fast: Annotated[
         bool, typer.Option("--fast", help="Paint at half the size, and sharpen it back to full size.")
     ] = False,
@@ -69,7 +71,7 @@ def video(
     from livestyle.buffering import WhenFull, buffered
     from livestyle.flicker import FlickerMeter
     from livestyle.flow import FILM, LIVE
-    from livestyle.governor import fast_scale
+    from livestyle.governor import brush_scale, fast_scale
     from livestyle.mix import parse_mix
     from livestyle.pipeline import stylize_film
     from livestyle.stylizer import ScaledStylizer, open_stylizer
@@ -100,7 +102,7 @@ def video(
         with sink:
             say(f"painting on {stylizer.engine.name}")
             read = buffered(frames, size=4, when_full=WhenFull.WAIT)
-            scale = fast_scale(frames.info.height, frames.info.width) if fast else 1.0
+            scale = (fast_scale if fast else brush_scale)(frames.info.height, frames.info.width, brush)
             painter = ScaledStylizer(stylizer, scale)
             detail = LIVE if fast else FILM
             painted = stylize_film(read, painter, played.following(start), detail=detail, meter=meter)
@@ -142,6 +144,7 @@ def image(
     ],
     style: Style = "1",
     strength: Strength = 1.0,
+    brush: Brush = 1.0,
     model: Model = "painters",
     device: DeviceName = Device.AUTO,
     threads: Threads = None,
@@ -158,7 +161,7 @@ def image(
     from livestyle.batch import plan_pictures
     from livestyle.mix import parse_mix, with_strength
     from livestyle.pictures import write_picture
-    from livestyle.stylizer import open_stylizer
+    from livestyle.stylizer import ScaledStylizer, open_stylizer
 
     if len(paths) < 2:
         raise UsageError("a picture and where it goes are needed: livestyle image in.jpg out.jpg")
@@ -173,11 +176,12 @@ def image(
     with plan.outputs_ready():  # before the model, which takes a while
         stylizer = open_stylizer(model, device, threads=threads)
         mix = with_strength(parse_mix(style, stylizer.manifest), strength)
+        painter = ScaledStylizer(stylizer)
         say(f"painting on {stylizer.engine.name}")
         with progress_bar() as bar:
             for job in bar.track(plan.jobs, description="painting"):
                 try:
-                    stylized, alpha = _paint(job.source, stylizer, mix)
+                    stylized, alpha = _paint(job.source, painter, mix, brush)
                 except (SourceError, DeviceError) as error:
                     # One that is broken, or too large for the device, must not cost the other thousand.
                     lost += isinstance(error, DeviceError)
@@ -206,12 +210,14 @@ def image(
         raise typer.Exit(1)
 
 
-def _paint(source: Path, stylizer: Stylizer, mix: MixVector) -> tuple[Image, Alpha | None]:
+def _paint(source: Path, painter: ScaledStylizer, mix: MixVector, brush: float) -> tuple[Image, Alpha | None]:
+    from livestyle.governor import brush_scale
     from livestyle.pictures import read_picture
 
     picture, alpha = read_picture(source)
+    painter.scale = brush_scale(picture.shape[0], picture.shape[1], brush)
     try:
-        return stylizer(picture, mix), alpha
+        return painter(picture, mix), alpha
     except DeviceError as error:
         raise DeviceError(f"cannot paint {source}: {error}") from error
 

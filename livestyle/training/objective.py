@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from livestyle.training.abstraction import abstracted, traced_detail
 from livestyle.training.features import LossNetwork
 from livestyle.training.losses import (
     chroma_distance,
     content_distance,
+    contrast_distance,
     grid_excess,
     instability,
     out_of_range,
-    roughness,
     skin,
     structure_distance,
     total_variation,
@@ -36,8 +37,8 @@ from livestyle.training.style_losses import (
 # Keeps colours from being clipped. Forty times as much drowns all else in the first hundred steps, and the
 # network forgets the photo for good.
 RANGE_WEIGHT = 300.0
-# Of what roughens faces, times skin_weight: a face is a tenth of a photo, and its pits are shallow.
-SMOOTH_SKIN = 100.0
+# Of contrast in faces, times skin_weight: a face is a tenth of a photo, and its pits are shallow.
+SKIN_CONTRAST = 100.0
 # Shares of the steps. The style's weight grows until then, where a training begins with nothing: what lost
 # the photo never finds it again.
 STYLE_FULL = 0.1
@@ -105,14 +106,20 @@ class Objective:
         labels = shown.labels
         mix = shown.mix(len(recipe.styles) + 1).to(device)
         own = self._own_colours(shown)
-        layers = {recipe.content_layer, *recipe.style_layers, *paintings.patches}
+        # Half of a style leaves out half of what the whole one does.
+        share = torch.where(shown.others == 0, shown.strength, 1.0).to(device)[:, None, None, None]
+        flat = abstracted(photo, recipe.abstraction, faces)
+        target = photo + share * (flat - photo)
+        layer = recipe.content_layer
+        layers = {layer, *recipe.style_layers, *paintings.patches}
         lattice = lattice_of(recipe, state.step)
         blended = bool(((shown.strength < 1) & (shown.others == 0)).any())
 
         with precision(device):
             with torch.no_grad():
-                wanted = layers if blended else {recipe.content_layer}
-                photo_features = self.loss_network(_without_colours(photo, own), wanted, lattice)
+                wanted = self.loss_network(_without_colours(target, own), {layer}, lattice)
+                wider = layers if blended else set[str]()
+                photo_maps = self.loss_network(_without_colours(photo, own), wider, lattice)
             stylized = state.network(photo, mix).float()
             seen = clipped(stylized)
             features = self.loss_network(_without_colours(seen, own), layers, lattice)
@@ -122,9 +129,8 @@ class Objective:
                 dice = torch.Generator().manual_seed(recipe.seed * 15485863 + state.step)
                 later = _part(moment_later(photos, dice), place)
                 later_painted = clipped(state.network(later.image, mix).float())
-        style = self._style(state, features, photo_features if blended else {}, shown)
-        layer = recipe.content_layer
-        maps = features[layer].float(), photo_features[layer].float()
+        style = self._style(state, features, photo_maps, shown)
+        maps = features[layer].float(), wanted[layer].float()
         content = content_distance(*maps) / paintings.content_baseline
         cared = content_distance(*maps, care) / paintings.content_baseline
         if bool(own.any()):
@@ -136,11 +142,12 @@ class Objective:
             recipe.style_weight * learned * weights * style
             + recipe.palette_weight * learned * self._palette(seen, photo, shown)
             + recipe.content_weight * cared
-            + recipe.structure_weight * structure_distance(seen, photo, care)
+            + recipe.structure_weight * structure_distance(seen, target, care)
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
             + recipe.even_weight * unevenness(seen, photo, care)
-            + recipe.skin_weight * SMOOTH_SKIN * roughness(seen, photo, faces)
+            + recipe.skin_weight * SKIN_CONTRAST * contrast_distance(seen, photo, faces)
+            + recipe.detail_weight * traced_detail(seen, photo, target)
             + RANGE_WEIGHT * out_of_range(stylized)
         )
         if paintings.patches:

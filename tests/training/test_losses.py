@@ -11,10 +11,10 @@ from torch import Tensor
 from livestyle.training.losses import (
     chroma_distance,
     content_distance,
+    contrast_distance,
     gram_matrix,
     grid_excess,
     out_of_range,
-    roughness,
     skin,
     structure_distance,
     style_distance,
@@ -268,29 +268,32 @@ def test_fog_has_no_structure_and_a_flat_picture_a_finite_gradient() -> None:
     assert gradient.isfinite().all()
 
 
-def test_roughness_by_hand() -> None:
+def test_the_contrast_of_faces_by_hand() -> None:
     # Columns of 0.4 and 0.6, four and three in a window: 0.2 · sqrt(12) / 7. At half the size they are gone.
     painted, deviation = stripes(0.4, 0.6), 0.2 * math.sqrt(12) / 7
     flat, faint = torch.full_like(painted, 0.5), stripes(0.46, 0.54)
     everywhere = torch.ones_like(painted[:, :1])
-    expected = (deviation - 1.5 * 0.001 - 0.015) / 2
-    assert roughness(painted, flat, everywhere).item() == pytest.approx(expected, abs=1e-4)
-    assert roughness(painted, flat, everywhere / 4).item() == pytest.approx(expected / 4, abs=1e-4)
-    assert roughness(painted, flat, 0 * everywhere).item() == 0
-    # The photo's own wrinkles may be drawn, half as deep again: 0.4 of that deviation is there.
-    expected = (deviation - 1.5 * 0.4 * deviation - 0.015) / 2
-    assert roughness(painted, faint, everywhere).item() == pytest.approx(expected, abs=1e-4)
-    assert roughness(flat, painted, everywhere).item() == 0
+    expected = (deviation - 2 * 0.001 - 0.015) / 2
+    assert contrast_distance(painted, flat, everywhere).item() == pytest.approx(expected, abs=1e-4)
+    assert contrast_distance(painted, flat, everywhere / 4).item() == pytest.approx(expected / 4, abs=1e-4)
+    assert contrast_distance(painted, flat, 0 * everywhere).item() == 0
+    # The photo's own wrinkles may be drawn, twice as deep: 0.4 of that deviation is there.
+    expected = (deviation - 2 * 0.4 * deviation - 0.015) / 2
+    assert contrast_distance(painted, faint, everywhere).item() == pytest.approx(expected, abs=1e-4)
+    # And no fainter than they are.
+    expected = (deviation - 0.4 * deviation) / 2
+    assert contrast_distance(faint, painted, everywhere).item() == pytest.approx(expected, abs=1e-4)
+    assert contrast_distance(painted, painted, everywhere).item() == 0
 
 
-def test_pits_of_any_colour_are_rough_and_a_flat_face_has_a_finite_gradient() -> None:
+def test_pits_of_any_colour_count_and_a_flat_face_has_a_finite_gradient() -> None:
     flat = torch.full((1, 3, 32, 32), 0.5)
     everywhere = torch.ones_like(flat[:, :1])
     pits = flat.clone()
     pits[:, 2, ::8, ::8] = 1.0
-    assert roughness(pits, flat, everywhere).item() > 0.005
+    assert contrast_distance(pits, flat, everywhere).item() > 0.005
     face = flat.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(roughness(face, flat, everywhere).sum(), face)
+    (gradient,) = torch.autograd.grad(contrast_distance(face, flat, everywhere).sum(), face)
     assert gradient.isfinite().all()
 
 

@@ -8,19 +8,20 @@ import pytest
 import torch
 from tiny_runs import HEAD_CHANNELS, styles_with, tiny_recipe, write_weights
 
+from livestyle.training.abstraction import abstracted, traced_detail
 from livestyle.training.dataset import ContentImages
 from livestyle.training.features import slim_vgg19
 from livestyle.training.losses import (
     chroma_distance,
+    contrast_distance,
     gram_matrix,
-    roughness,
     skin,
     structure_distance,
     unevenness,
 )
 from livestyle.training.motion import coloured_light, grey
 from livestyle.training.network import TransformNet
-from livestyle.training.objective import SMOOTH_SKIN, Objective, Shown, StepLoss, clipped, lattice_of, ramp
+from livestyle.training.objective import SKIN_CONTRAST, Objective, Shown, StepLoss, clipped, lattice_of, ramp
 from livestyle.training.paintings import (
     Paintings,
     measure_baselines,
@@ -218,10 +219,33 @@ def test_faces_are_asked_for_more_content_structure_and_evenness_and_smoothness(
     )
     seen = clipped(image)
     even, structure = unevenness(seen, photo), structure_distance(seen, photo)
-    rough = SMOOTH_SKIN * roughness(seen, photo, torch.ones_like(photo[:, :1]))  # all of it is skin
+    rough = SKIN_CONTRAST * contrast_distance(seen, photo, torch.ones_like(photo[:, :1]))  # all of it is skin
     expected = 2 * (7 * plain.content + 5 * structure + 3 * even + rough)
     torch.testing.assert_close(cared.total - plain.total, expected, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(cared.content, plain.content)  # a fraction is one of all places
+
+
+def test_what_a_painter_leaves_out_is_no_content_and_is_not_to_be_traced(tmp_path: Path) -> None:
+    photo = 0.4 + 0.1 * random_picture(1)
+    assert float(skin(photo).mean()) < 0.1
+    flat = abstracted(photo, 3, skin(photo))
+    assert float((flat - photo).abs().mean()) > 0.01
+    recipe = tiny_recipe(tmp_path, stability_weight=0, even_weight=0, structure_weight=5, abstraction=3)
+    kept, traced = (judged(recipe, image, photo) for image in (flat, photo))
+    assert float(kept.content) == pytest.approx(0, abs=1e-6)
+    assert float(traced.content) > 0.001
+    weighed = judged(replace(recipe, detail_weight=7), photo, photo)
+    expected = 7 * traced_detail(photo, photo, flat)
+    assert float(expected) > 1
+    torch.testing.assert_close(weighed.total - traced.total, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_half_of_a_style_leaves_out_half_as_much(tmp_path: Path) -> None:
+    photo = 0.4 + 0.1 * random_picture(1)
+    flat = abstracted(photo, 3, skin(photo))
+    recipe = tiny_recipe(tmp_path, stability_weight=0, abstraction=3)
+    half = judged(recipe, (photo + flat) / 2, photo, strength=0.5)
+    assert float(half.content) == pytest.approx(0, abs=1e-6)
 
 
 def test_by_coloured_light_faces_are_still_known_and_the_lit_photo_is_what_is_kept(tmp_path: Path) -> None:

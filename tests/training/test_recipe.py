@@ -114,6 +114,7 @@ def test_a_wrong_key_or_value_is_named(key: str, value: Any, says: str) -> None:
         ("batch", 1, 1024),
         ("crop", 64, 1024),
         ("style_size", 32, 2048),
+        ("abstraction", 0, 31),
         ("seed", 0, 2**32 - 1),
     ],
 )
@@ -138,6 +139,7 @@ WEIGHTS = [
     "content_weight",
     "style_weight",
     "structure_weight",
+    "detail_weight",
     "skin_weight",
     "tv_weight",
     "grid_weight",
