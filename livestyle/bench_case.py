@@ -32,7 +32,7 @@ from livestyle.pictures import write_picture
 from livestyle.pipeline import stylize_film
 from livestyle.roofline import Rates, bytes_per_value, limit_of, measure_rates
 from livestyle.smoothing import SMOOTHING, FlowSmoother
-from livestyle.stylizer import Stylizer, open_stylizer
+from livestyle.stylizer import BrushStylizer, Stylizer, open_stylizer
 from livestyle.take import Cue, Take
 from livestyle.timing import StageTimer
 from livestyle.video_sink import VideoFileSink
@@ -161,7 +161,7 @@ def _paint(stylizer: Stylizer, clip: Path, output: Path, info: VideoInfo, second
     began = time.perf_counter()
     with VideoFileSink(output, info, overwrite=True) as sink:
         read = buffered(looped(clip), size=4, when_full=WhenFull.WAIT)
-        with closing(stylize_film(read, stylizer, take.at)) as painted:
+        with closing(stylize_film(read, BrushStylizer(stylizer), take.at)) as painted:
             for count, frame in enumerate(painted, 1):
                 sink.write(frame)
                 elapsed = time.perf_counter() - began

@@ -26,8 +26,8 @@ _SHIFTED = "!@#$%^&*("
 class Desk:
     """Everything that keys change. The painting's part of it goes to the take as cues, the rest is read here.
 
-    fade: seconds from one style to the next. mirror, brush: how they begin. auto_every, auto_fade: seconds
-    from one style of the auto-morph to the next, and of them those of the fade.
+    fade: seconds from one style to the next. mirror: how the view begins. auto_every, auto_fade: seconds from
+    one style of the auto-morph to the next, and of them those of the fade.
     """
 
     def __init__(
@@ -36,7 +36,6 @@ class Desk:
         *,
         fade: float = 1.0,
         mirror: bool = False,
-        brush: float = 1.0,
         auto_every: float = AUTO_EVERY,
         auto_fade: float = AUTO_FADE,
     ) -> None:
@@ -52,9 +51,9 @@ class Desk:
         self.mixing = False
         self.page = max(0, int(self._position) - 1) // PAGE
         self.own_colours, self.smooth, self.frozen = start.own_colours, start.smooth, start.frozen
+        self.brush = start.brush
         self.view: View = "painting"
         self.mirror = mirror
-        self.brush = brush
         self.full_screen = False
         self.overlay = True
         self.help = False
@@ -156,6 +155,7 @@ class Desk:
     def next_brush(self, _: str) -> None:
         """The next wider one; after the widest the network's own."""
         self.brush = next((brush for brush in BRUSHES if brush > self.brush), BRUSHES[0])
+        self._take.change(brush=self.brush)
 
     def toggle_frozen(self, _: str) -> None:
         self.frozen = not self.frozen

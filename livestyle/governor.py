@@ -14,7 +14,8 @@ SMALLEST_SIDE = 240  # pixels of the shorter side: below, strokes are coarser th
 # A network's strokes are some eight pixels wide, whatever it is shown. On a larger picture than this (pixels
 # of the shorter side) they would be a mesh that nobody sees: it is painted at this size.
 STROKES_SIDE = 720
-BRUSHES = (1.0, 1.5, 2.0, 3.0)  # that the key goes through
+FINEST, WIDEST = 0.1, 8.0  # brushes, and those that the key goes through:
+BRUSHES = (1.0, 1.5, 2.0, 3.0)
 FAST = 0.5
 
 # Parts of the time that one frame may take. Between the two nothing changes, or the size would swing.

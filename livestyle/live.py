@@ -103,7 +103,7 @@ def play(
     info = source.info
     governor = Governor(target_fps or info.fps, scales_for(info.height, info.width, desk.brush))
     with ExitStack() as stack:
-        painter = stack.enter_context(PacedStylizer(stylizer, governor))
+        painter = stack.enter_context(PacedStylizer(stylizer, governor, desk.brush))
         show = _Show(source, stylizer, painter, desk, saver, window, outputs, flicker, take_is_kept)
         captured = stack.enter_context(
             ReadAhead(_counted(source, camera), _WAITING, WhenFull.DROP_OLDEST),
@@ -181,7 +181,6 @@ class _Show:
         self._take_is_kept = take_is_kept
         self._newest: Frame | None = None
         self._snapshots = desk.snapshots
-        self._brush = desk.brush
         self._message, self._message_ends = "", 0.0
         self._shown_at = 0.0
 
@@ -241,10 +240,6 @@ class _Show:
             pressed = True
         if pressed:
             self._window.full_screen = self._desk.full_screen
-        if self._desk.brush != self._brush:
-            self._brush = self._desk.brush
-            height, width = self._source.info.height, self._source.info.width
-            self._painter.choose_from(scales_for(height, width, self._brush))
         return pressed
 
     def _keep(self) -> None:

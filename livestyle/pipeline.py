@@ -21,7 +21,7 @@ from livestyle.take import Look
 
 _AHEAD = 2  # frames: one that is painted, and one so that the network need not wait for anybody
 
-Painter = Callable[[Image, MixVector], Image]
+Painter = Callable[[Image, MixVector, float], Image]
 
 
 def stylize_frames(
@@ -34,8 +34,8 @@ def stylize_frames(
 ) -> Generator[Frame]:
     """Each frame painted in the look of its own time; index and timestamp stay, `content` is what it was.
 
-    stylize: (image, style_mix) -> image of the same size. look_at: timestamp in seconds -> Look, such as
-    Take.at. meter: told of every frame. finished: told of every frame how many seconds of work it was, as
+    stylize: (image, style_mix, brush) -> image of the same size. look_at: timestamp in seconds -> Look, such
+    as Take.at. meter: told of every frame. finished: told of every frame how many seconds of work it was, as
     PacedStylizer.finished wants it; waiting for the frame, or for whoever takes it, does not count. When this
     is closed, or fails, the iterator over `frames` is closed too. The camera's motion is found in a thread,
     while this one waits for the network; the thread is there from the first frame to the end.
@@ -130,7 +130,7 @@ def _closing(iterator: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
 
 
 def _paint(content: Image, stylize: Painter, look: Look) -> Image:
-    painted = stylize(content, look.style_mix)
+    painted = stylize(content, look.style_mix, look.brush)
     return keep_colours(painted, content) if look.own_colours else painted
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -15,7 +15,7 @@ import numpy as np
 from livestyle.engines import Device, Engine, MixVector, open_engine
 from livestyle.errors import ModelError
 from livestyle.frame import Image, check_image
-from livestyle.governor import FrameTime, Governor
+from livestyle.governor import FrameTime, Governor, brush_scale, scales_for
 from livestyle.library import find_model
 from livestyle.manifest import Manifest
 from livestyle.upsampling import Upsampler, shrink
@@ -122,24 +122,51 @@ class ScaledStylizer:
         self._stylizer(np.zeros((*self.size_hw(height, width, scale), 3), np.uint8), mix)
 
 
+class BrushStylizer:
+    """A stylizer whose strokes are as wide as one wants them.
+
+    scale_of: (height, width, brush) -> the scale to paint at, such as brush_scale. scale: of the picture
+    painted last.
+    """
+
+    def __init__(
+        self, stylizer: Stylizer, scale_of: Callable[[int, int, float], float] = brush_scale
+    ) -> None:
+        self._scaled = ScaledStylizer(stylizer)
+        self._scale_of = scale_of
+
+    @property
+    def scale(self) -> float:
+        return self._scaled.scale
+
+    def __call__(self, image: Image, style_mix: MixVector, brush: float = 1.0) -> Image:
+        """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
+        self._scaled.scale = self._scale_of(image.shape[0], image.shape[1], brush)
+        return self._scaled(image, style_mix)
+
+
 class PacedStylizer:
     """A stylizer that follows a governor, so that a stream keeps its rate.
 
     A thread makes the engine ready for a new size while the old one is still painted; it is there from the
-    first change until this is left. scale: of the picture painted last. mean_scale: over all pictures.
+    first change until this is left. brush: what the governor's scales are for; another asks for other scales.
+    scale: of the picture painted last. mean_scale: over all pictures.
     """
 
     def __init__(
-        self, stylizer: Stylizer, governor: Governor, clock: Callable[[], float] = time.perf_counter
+        self,
+        stylizer: Stylizer,
+        governor: Governor,
+        brush: float = 1.0,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._governor = governor
+        self._brush = brush
         self._scaled = ScaledStylizer(stylizer, governor.scale, clock)
         self._beside: ThreadPoolExecutor | None = None
         self._coming: Future[None] | None = None
         self._shape_hw = (0, 0)
         self._count, self._sum = 0, 0.0
-        self._wanted_scales: Sequence[float] | None = None
-        self._chosen_scales: Sequence[float] | None = None
         self.scale = governor.scale
 
     def __enter__(self) -> Self:
@@ -158,16 +185,18 @@ class PacedStylizer:
         """How often the size changed."""
         return self._governor.changes
 
-    def choose_from(self, scales: Sequence[float]) -> None:
-        """Other scales as soon as the picture being painted is done; from any thread."""
-        self._wanted_scales = scales
-
-    def __call__(self, image: Image, style_mix: MixVector) -> Image:
+    def __call__(self, image: Image, style_mix: MixVector, brush: float = 1.0) -> Image:
         """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
         if self._coming is not None and self._coming.done():
             self._coming.result()  # raises what the engine raised
             self._coming = None
             self._scaled.scale = self._governor.scale
+        if brush != self._brush and self._coming is None:
+            self._brush = brush
+            height, width = image.shape[:2]
+            self._governor.choose_from(scales_for(height, width, brush))
+            if self._governor.scale != self._scaled.scale:
+                self._prepare(height, width)
         shown = self._scaled(image, style_mix)
         self._shape_hw = image.shape[0], image.shape[1]
         self.scale = self._scaled.scale
@@ -181,16 +210,14 @@ class PacedStylizer:
             return  # slowed by the preparations: it says nothing about the size
         network, resampling = self._scaled.network, self._scaled.resampling
         rest = max(0.0, seconds - network - resampling)
-        wanted = self._wanted_scales
-        if wanted is not None and wanted is not self._chosen_scales:
-            self._chosen_scales = wanted
-            self._governor.choose_from(wanted)
-            scale = self._governor.scale
-        else:
-            scale = self._governor.painted(FrameTime(network, resampling, rest))
+        scale = self._governor.painted(FrameTime(network, resampling, rest))
         if scale != self._scaled.scale:
-            self._beside = self._beside or ThreadPoolExecutor(1, "livestyle size")
-            self._coming = self._beside.submit(self._scaled.warm_up, *self._shape_hw, scale)
+            self._prepare(*self._shape_hw)
+
+    def _prepare(self, height: int, width: int) -> None:
+        """Make the engine ready for the governor's scale."""
+        self._beside = self._beside or ThreadPoolExecutor(1, "livestyle size")
+        self._coming = self._beside.submit(self._scaled.warm_up, height, width, self._governor.scale)
 
 
 def open_stylizer(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from livestyle.governor import FINEST, WIDEST
 from livestyle.mix import STRONGEST, Ease, MixVector, with_strength
 
 # The strength follows a key at once, but a jump would flash.
@@ -22,7 +23,8 @@ class Cue:
 
     shares: one per row of the model's styles, 0 or more, their sum 1; row 0 is the original. strength: 0 to
     1.5. own_colours: brightness of the painting, colours of the camera. smooth: how much flicker is calmed, 0
-    to 1, as FlowSmoother has it. frozen: the picture before this cue is painted again and again.
+    to 1, as FlowSmoother has it. brush: how many times as wide the strokes are, as brush_scale has it.
+    frozen: the picture before this cue is painted again and again.
     """
 
     timestamp: float
@@ -31,6 +33,7 @@ class Cue:
     over: float = 0.0
     own_colours: bool = False
     smooth: float = 0.0
+    brush: float = 1.0
     frozen: bool = False
 
     def __post_init__(self) -> None:
@@ -42,6 +45,8 @@ class Cue:
             raise ValueError(f"the strength is between 0 and {STRONGEST}, not {self.strength}")
         if not 0 <= self.smooth <= 1:
             raise ValueError(f"smoothing goes from 0 to 1, not {self.smooth}")
+        if not FINEST <= self.brush <= WIDEST:
+            raise ValueError(f"a brush goes from {FINEST:g} to {WIDEST:g}, not {self.brush}")
         if not all(0 <= share <= 1 for share in self.shares) or not math.isclose(
             sum(self.shares), 1, abs_tol=1e-4
         ):
@@ -50,11 +55,12 @@ class Cue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What one frame is painted with. style_mix: (n_styles,), the strength included. smooth: 0 to 1."""
+    """What one frame is painted with. style_mix: (n_styles,), the strength included. The rest: as in Cue."""
 
     style_mix: MixVector
     own_colours: bool = False
     smooth: float = 0.0
+    brush: float = 1.0
     frozen: bool = False
 
 
@@ -103,6 +109,7 @@ class Take:
                 with_strength(self._mix.at(timestamp), strength),
                 self._current.own_colours,
                 self._current.smooth,
+                self._current.brush,
                 self._current.frozen,
             )
 

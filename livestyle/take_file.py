@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from livestyle.errors import ModelError, SinkError, SourceError
+from livestyle.governor import FINEST, WIDEST
 from livestyle.manifest import Manifest
 from livestyle.mix import LISTED, STRONGEST, parse_mix
 from livestyle.smoothing import SMOOTHING
@@ -23,7 +24,7 @@ SUFFIXES = (".json", ".txt")  # takes are text; any other name promises somethin
 LARGEST = 50_000_000  # bytes; hours of playing have a few
 _LONGEST = 1e6  # seconds, of a time or a fade
 _SWITCHES = ("own_colours", "frozen")
-_KEYS = {"at", "over", "mix", "strength", "smooth", *_SWITCHES}
+_KEYS = {"at", "over", "mix", "strength", "smooth", "brush", *_SWITCHES}
 # 1:30: starry_night at 80% over 2s
 # Single spaces: a long run of them, tried again from each of its places, would take for ever.
 _LINE = re.compile(
@@ -81,6 +82,7 @@ def write_take(path: Path, take: Take, manifest: Manifest, *, overwrite: bool = 
             "mix": {name: share for name, share in zip(names, cue.shares, strict=True) if share},
             "strength": cue.strength,
             **({"smooth": cue.smooth} if cue.smooth else {}),
+            **({"brush": cue.brush} if cue.brush != 1 else {}),
             **{key: True for key in _SWITCHES if getattr(cue, key)},
         }
         for cue in take.cues
@@ -155,6 +157,7 @@ def _cue(row: Any, manifest: Manifest, where: str) -> Cue:
             strength=_number(row.get("strength", 1), where, "strength", 0, STRONGEST),
             over=_number(row.get("over", 0), where, "over", 0, _LONGEST),
             smooth=_smooth(row.get("smooth", 0), where),
+            brush=_number(row.get("brush", 1), where, "brush", FINEST, WIDEST),
             **switches,
         )
     except ValueError as error:

@@ -32,7 +32,7 @@ class Film:
             self.closed = True
 
 
-def add_mix(image: Image, mix: MixVector) -> Image:
+def add_mix(image: Image, mix: MixVector, brush: float) -> Image:
     painted: Image = image + mix[1].astype(np.uint8)
     return painted
 
@@ -48,10 +48,10 @@ def still_frames(count: int) -> list[Frame]:
     return [Frame(CONTENT, n, n / 30) for n in range(count)]
 
 
-def flickering() -> Callable[[Image, MixVector], Image]:
+def flickering() -> Callable[[Image, MixVector, float], Image]:
     """Paints grey noise around 128, whatever the mix."""
     rng = np.random.default_rng(1)
-    return lambda image, mix: np.clip(rng.normal(128, 20, image.shape), 0, 255).astype(np.uint8)
+    return lambda image, mix, brush: np.clip(rng.normal(128, 20, image.shape), 0, 255).astype(np.uint8)
 
 
 def plain(smooth: float) -> Callable[[float], Look]:

@@ -19,7 +19,7 @@ from livestyle.pipeline import stylize_frames
 from livestyle.saver import Saver
 from livestyle.smoothing import SMOOTHING
 from livestyle.sources import LoopedFileSource
-from livestyle.stylizer import Stylizer
+from livestyle.stylizer import BrushStylizer, Stylizer
 from livestyle.take_file import read_take, write_take
 from livestyle.video_source import VideoFileSource
 
@@ -236,7 +236,7 @@ def test_a_take_played_back_on_the_same_film_gives_the_same_pictures(stage: Stag
     assert len(stage.take.cues) == 11  # the first, and all keys but Tab
     write_take(tmp_path / "take.json", stage.take, tiny_manifest())
     again = read_take(str(tmp_path / "take.json"), tiny_manifest())
-    painter = Stylizer(FakeEngine(), tiny_manifest())
+    painter = BrushStylizer(Stylizer(FakeEngine(), tiny_manifest()))
     with VideoFileSource(film) as plain:
         frames = stylize_frames(plain, painter, again.following())
         painted = {frame.timestamp: frame.image for frame in frames}

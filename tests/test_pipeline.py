@@ -49,12 +49,12 @@ def test_a_smooth_look_calms_and_a_plain_one_changes_nothing() -> None:
         shown = [frame.image for frame in stylize_frames(still_frames(40), flickering(), plain(smooth))]
         deviations.append(float(np.std(shown[20:], axis=0).mean()))
     paint = flickering()
-    raw = [paint(CONTENT, np.ones(1, np.float32)) for _ in range(40)]
+    raw = [paint(CONTENT, np.ones(1, np.float32), 1.0) for _ in range(40)]
     assert deviations[0] == pytest.approx(float(np.std(raw[20:], axis=0).mean()), abs=1e-6)
     assert deviations[0] > 1.8 * deviations[1] > 1.8 * 1.8 * deviations[2]
 
 
-def fading(image: Image, mix: MixVector) -> Image:
+def fading(image: Image, mix: MixVector, brush: float) -> Image:
     return np.full_like(image, round(200 * float(mix[1])))
 
 
@@ -74,7 +74,7 @@ def test_own_colours_come_and_go_at_once(painting: Painting) -> None:
 
     red = np.zeros_like(CONTENT)
     red[..., 0] = 200
-    frames = list(painting(still_frames(12), lambda image, mix: red, look))
+    frames = list(painting(still_frames(12), lambda image, mix, brush: red, look))
     assert same_picture(frames[6].image, red, levels=1)
     assert same_picture(frames[7].image, halved_colours(keep_colours(red, CONTENT)))
 
@@ -86,7 +86,7 @@ def test_a_frozen_picture_stays_as_it_is_and_the_scene_after_it_is_not_blended(p
 
     other = 255 - CONTENT
     film = [Frame(CONTENT if n < 10 else other, n, n / 30) for n in range(30)]
-    shown = [frame.image for frame in painting(film, lambda image, mix: image, look)]
+    shown = [frame.image for frame in painting(film, lambda image, mix, brush: image, look)]
     assert all(same_picture(image, halved_colours(CONTENT)) for image in shown[:18])
     assert all(same_picture(image, halved_colours(other)) for image in shown[18:])
 
@@ -98,7 +98,7 @@ def test_smoothing_can_be_turned_on_and_off_on_the_way(painting: Painting) -> No
 
     paint, again = flickering(), flickering()
     for frame in painting(still_frames(30), paint, look):
-        raw = again(CONTENT, np.ones(1, np.float32))
+        raw = again(CONTENT, np.ones(1, np.float32), 1.0)
         smoothed = 0.3 < frame.timestamp < 0.6
         assert np.array_equal(frame.image, raw) != smoothed, frame.index
         if frame.index == 10:  # has no past yet

@@ -28,7 +28,7 @@ def test_stopping_early_or_failing_leaves_no_thread(painting: Painting) -> None:
     painted.close()
     assert threading.active_count() == before
 
-    def fail(image: Image, mix: MixVector) -> Image:
+    def fail(image: Image, mix: MixVector, brush: float) -> Image:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
@@ -39,7 +39,7 @@ def test_stopping_early_or_failing_leaves_no_thread(painting: Painting) -> None:
 def test_a_film_s_next_frame_is_painted_while_the_last_one_is_written() -> None:
     second = threading.Event()
 
-    def paint(image: Image, mix: MixVector) -> Image:
+    def paint(image: Image, mix: MixVector, brush: float) -> Image:
         if image[0, 0, 0] == 1:
             second.set()
         return image
@@ -56,7 +56,7 @@ def test_a_film_that_is_stopped_paints_nothing_more() -> None:
     begun: list[int] = []
     second, go = threading.Event(), threading.Event()
 
-    def paint(image: Image, mix: MixVector) -> Image:
+    def paint(image: Image, mix: MixVector, brush: float) -> Image:
         begun.append(int(image[0, 0, 0]))
         if begun[-1] == 1:
             second.set()
@@ -79,7 +79,7 @@ def test_every_frame_s_own_work_is_told_and_no_waiting() -> None:
             time.sleep(0.15)  # the camera
             yield frame
 
-    def paint(image: Image, mix: MixVector) -> Image:
+    def paint(image: Image, mix: MixVector, brush: float) -> Image:
         time.sleep(0.03)
         return image
 
@@ -102,7 +102,7 @@ def test_stopping_early_closes_the_source(painting: Painting) -> None:
 
 @EACH
 def test_an_error_in_the_stylizer_closes_the_source_and_goes_on(painting: Painting) -> None:
-    def fail(image: Image, mix: MixVector) -> Image:
+    def fail(image: Image, mix: MixVector, brush: float) -> Image:
         raise RuntimeError("out of memory")
 
     film = Film()
@@ -129,7 +129,7 @@ from livestyle.take import Look
 from livestyle.video_sink import VideoFileSink
 from livestyle.video_source import VideoFileSource
 
-def stylize(image, mix):
+def stylize(image, mix, brush):
     time.sleep(0.02)
     return 255 - image
 

@@ -11,7 +11,7 @@ from fakes import FakeEngine, tiny_manifest, tiny_stylized
 
 from livestyle.errors import DeviceError, ModelError
 from livestyle.governor import Governor
-from livestyle.stylizer import PacedStylizer, ScaledStylizer, Stylizer, open_stylizer
+from livestyle.stylizer import BrushStylizer, PacedStylizer, ScaledStylizer, Stylizer, open_stylizer
 
 NEGATIVE = np.array([0, 1, 0], np.float32)
 
@@ -259,16 +259,30 @@ def test_a_new_size_is_prepared_beside_the_old_one() -> None:
 def test_another_brush_is_prepared_beside_the_old_one() -> None:
     engine = SlowToPrepare()
     with paced(engine) as stylizer:
-        paint(stylizer, 0.05)
-        stylizer.choose_from((0.25,))
-        paint(stylizer, 0.05, times=5)
+        large = soft(480, 512)
+        for brush in (1.0, 2.0, 2.0, 2.0):
+            stylizer(large, NEGATIVE, brush)
+            stylizer.finished(0.05)
         assert stylizer.scale == 1.0
         engine.ready.set()
         while stylizer.scale == 1:
-            paint(stylizer, 0.05)
-        assert engine.frames[-1].shape[1:3] == (32, 32)  # 24 lines, and what the network lacks
-        paint(stylizer, 0.01, times=100)
-        assert (stylizer.scale, stylizer.changes) == (0.25, 0)
+            assert stylizer(large, NEGATIVE, 2.0).shape == large.shape
+            stylizer.finished(0.05)
+        assert engine.frames[-1].shape[1:3] == (240, 256)
+        assert (stylizer.scale, stylizer.changes) == (0.5, 0)
+        while stylizer.scale < 1:
+            stylizer(large, NEGATIVE, 1.0)
+            stylizer.finished(0.05)
+        assert stylizer.changes == 0
+
+
+def test_a_brush_is_as_wide_as_the_scale_says() -> None:
+    engine = FakeEngine()
+    stylizer = BrushStylizer(Stylizer(engine, engine.manifest), lambda height, width, brush: 1 / brush)
+    for brush, size_hw in ((1.0, (96, 128)), (2.0, (48, 64))):
+        assert stylizer(soft(96, 128), NEGATIVE, brush).shape == (96, 128, 3)
+        assert engine.frames[-1].shape[1:3] == size_hw
+        assert stylizer.scale == 1 / brush
 
 
 def test_without_a_change_there_is_no_thread() -> None:

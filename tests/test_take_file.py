@@ -20,7 +20,7 @@ def test_a_take_is_read_back_exactly(tmp_path: Path) -> None:
         [
             Cue(0.0, (0.0, 1.0, 0.0, 0.0)),
             Cue(0.1 + 0.2, (0.0, 1 / 3, 2 / 3, 0.0), strength=1.45, over=0.7, frozen=True),
-            Cue(1e5 / 3, (1.0, 0.0, 0.0, 0.0), own_colours=True, smooth=1 / 3),
+            Cue(1e5 / 3, (1.0, 0.0, 0.0, 0.0), own_colours=True, smooth=1 / 3, brush=1.5),
         ]
     )
     path = tmp_path / "take.json"
@@ -158,6 +158,8 @@ def test_a_take_that_says_nothing_of_smoothing_has_none_and_a_script_has_what_is
         (cue(strength=2), "strength is a number"),
         (cue(over=-0.1), "over is a number"),
         (cue(frozen=1), "true or false"),
+        (cue(brush=9), "brush is a number from 0.1 to 8"),
+        (cue(brush="wide"), "brush is a number"),
         (cue(smooth=1.1), "smooth is a number from 0 to 1"),
         (cue(smooth=-0.1), "smooth is a number"),
         (cue(smooth=float("nan")), "smooth is a number"),

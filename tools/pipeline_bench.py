@@ -30,7 +30,7 @@ from livestyle.frame import Frame, VideoInfo
 from livestyle.mix import MixVector, parse_mix
 from livestyle.pipeline import stylize_film
 from livestyle.smoothing import parse_smoothing
-from livestyle.stylizer import Stylizer, open_stylizer
+from livestyle.stylizer import BrushStylizer, Stylizer, open_stylizer
 from livestyle.take import Cue, Take
 from livestyle.video_sink import VideoFileSink
 from livestyle.video_source import VideoFileSource, looped
@@ -53,7 +53,7 @@ def all_stages(stylizer: Stylizer, arguments: argparse.Namespace, info: VideoInf
     take = Take([Cue(0.0, tuple(mix.tolist()), smooth=arguments.smooth)])
     with TemporaryDirectory() as folder, VideoFileSink(Path(folder, "painted.mp4"), info) as sink:
         read = buffered(looped(arguments.video, arguments.height), size=4, when_full=WhenFull.WAIT)
-        with closing(stylize_film(read, stylizer, take.at)) as painted:
+        with closing(stylize_film(read, BrushStylizer(stylizer), take.at)) as painted:
             for frame in islice(painted, WARM):
                 sink.write(frame)
             began = time.perf_counter()

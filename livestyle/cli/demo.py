@@ -81,7 +81,7 @@ def _write(output: Path, model: str, device: Device, threads: int | None, overwr
     from livestyle.library import demo_film
     from livestyle.pipeline import stylize_film
     from livestyle.smoothing import SMOOTHING
-    from livestyle.stylizer import open_stylizer
+    from livestyle.stylizer import BrushStylizer, open_stylizer
     from livestyle.tour import tour, tour_length
     from livestyle.video_sink import VideoFileSink
     from livestyle.video_source import VideoFileSource, looped
@@ -98,7 +98,7 @@ def _write(output: Path, model: str, device: Device, threads: int | None, overwr
         say(f"painting on {stylizer.engine.name}")
         film_time = takewhile(lambda frame: frame.timestamp < seconds, looped(demo_film()))
         read = buffered(film_time, size=4, when_full=WhenFull.WAIT)
-        painted = stylize_film(read, stylizer, tour(n_styles, SMOOTHING["light"]).at)
+        painted = stylize_film(read, BrushStylizer(stylizer), tour(n_styles, SMOOTHING["light"]).at)
         for frame in with_progress(painted, info, seconds):
             sink.write(frame)
             frames += 1

@@ -12,6 +12,7 @@ import typer
 
 from livestyle.engines import Device
 from livestyle.errors import LivestyleError
+from livestyle.governor import FINEST, WIDEST
 from livestyle.terminal import printable
 
 
@@ -42,10 +43,8 @@ Smooth = Annotated[
     ),
 ]
 Brush = Annotated[
-    float,
-    typer.Option(
-        min=0.1, max=8, help="Strokes so many times as wide, on any size."
-    ),
+    float | None,
+    typer.Option(min=FINEST, max=WIDEST, help="Strokes so many times as wide. [default: 1, or a take's]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

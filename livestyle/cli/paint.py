@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from livestyle.frame import Image
     from livestyle.mix import MixVector
     from livestyle.pictures import Alpha
-    from livestyle.stylizer import ScaledStylizer
+    from livestyle.stylizer import BrushStylizer
 
 # Each may be too large for the device, which painted a small picture when it was opened; so many in a row
 # are its own fault.
@@ -56,7 +56,7 @@ def video(
         typer.Option(metavar="FILE|TEXT", help="Styles over time, in place of --style and --strength."),
     ] = None,
     smooth: Smooth = None,
-    brush: Brush = 1.0,
+    brush: Brush = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Paint at half the size, and sharpen it back to full size.")
     ] = False,
@@ -74,7 +74,7 @@ def video(
     from livestyle.governor import brush_scale, fast_scale
     from livestyle.mix import parse_mix
     from livestyle.pipeline import stylize_film
-    from livestyle.stylizer import ScaledStylizer, open_stylizer
+    from livestyle.stylizer import BrushStylizer, open_stylizer
     from livestyle.take import Cue, Take
     from livestyle.take_file import read_take
     from livestyle.video_sink import VideoFileSink
@@ -94,16 +94,17 @@ def video(
         stylizer = open_stylizer(model, device, threads=threads)
         if take is None:
             shares = tuple(parse_mix(style, stylizer.manifest).astype(float).tolist())
-            played = Take([Cue(0.0, shares, strength=strength, smooth=calm)])
+            played = Take([Cue(0.0, shares, strength=strength, smooth=calm, brush=brush or 1.0)])
         else:
             played = read_take(take, stylizer.manifest, smooth=calm)
             if smooth is not None:
                 played = Take(replace(cue, smooth=calm) for cue in played.cues)
+            if brush is not None:
+                played = Take(replace(cue, brush=brush) for cue in played.cues)
         with sink:
             say(f"painting on {stylizer.engine.name}")
             read = buffered(frames, size=4, when_full=WhenFull.WAIT)
-            scale = (fast_scale if fast else brush_scale)(frames.info.height, frames.info.width, brush)
-            painter = ScaledStylizer(stylizer, scale)
+            painter = BrushStylizer(stylizer, fast_scale if fast else brush_scale)
             detail = LIVE if fast else FILM
             painted = stylize_film(read, painter, played.following(start), detail=detail, meter=meter)
             count = 0
@@ -123,7 +124,7 @@ def video(
             "height": frames.info.height,
             "seconds": round(seconds, 3),
             "fps": round(count / seconds, 2),
-            "scale": round(scale, 3),
+            "scale": round(painter.scale, 3),
             "flicker": None if flicker is None else round(flicker.shown, 4),
             "flicker_removed": None
             if flicker is None or flicker.removed is None
@@ -144,7 +145,7 @@ def image(
     ],
     style: Style = "1",
     strength: Strength = 1.0,
-    brush: Brush = 1.0,
+    brush: Brush = None,
     model: Model = "painters",
     device: DeviceName = Device.AUTO,
     threads: Threads = None,
@@ -161,7 +162,7 @@ def image(
     from livestyle.batch import plan_pictures
     from livestyle.mix import parse_mix, with_strength
     from livestyle.pictures import write_picture
-    from livestyle.stylizer import ScaledStylizer, open_stylizer
+    from livestyle.stylizer import BrushStylizer, open_stylizer
 
     if len(paths) < 2:
         raise UsageError("a picture and where it goes are needed: livestyle image in.jpg out.jpg")
@@ -176,12 +177,12 @@ def image(
     with plan.outputs_ready():  # before the model, which takes a while
         stylizer = open_stylizer(model, device, threads=threads)
         mix = with_strength(parse_mix(style, stylizer.manifest), strength)
-        painter = ScaledStylizer(stylizer)
+        painter = BrushStylizer(stylizer)
         say(f"painting on {stylizer.engine.name}")
         with progress_bar() as bar:
             for job in bar.track(plan.jobs, description="painting"):
                 try:
-                    stylized, alpha = _paint(job.source, painter, mix, brush)
+                    stylized, alpha = _paint(job.source, painter, mix, brush or 1.0)
                 except (SourceError, DeviceError) as error:
                     # One that is broken, or too large for the device, must not cost the other thousand.
                     lost += isinstance(error, DeviceError)
@@ -210,14 +211,12 @@ def image(
         raise typer.Exit(1)
 
 
-def _paint(source: Path, painter: ScaledStylizer, mix: MixVector, brush: float) -> tuple[Image, Alpha | None]:
-    from livestyle.governor import brush_scale
+def _paint(source: Path, painter: BrushStylizer, mix: MixVector, brush: float) -> tuple[Image, Alpha | None]:
     from livestyle.pictures import read_picture
 
     picture, alpha = read_picture(source)
-    painter.scale = brush_scale(picture.shape[0], picture.shape[1], brush)
     try:
-        return painter(picture, mix), alpha
+        return painter(picture, mix, brush), alpha
     except DeviceError as error:
         raise DeviceError(f"cannot paint {source}: {error}") from error
 
