@@ -1,4 +1,4 @@
-"""What a painter leaves out: a photo in flat shapes with clear edges, and a loss against tracing the rest."""
+"""What a painter leaves out: a photo in flat shapes with clear edges."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livestyle.training.losses import STRUCTURE_WINDOW
-from livestyle.training.motion import grey
-
 # How sharply the calmest window wins (Papari et al. 2007, IEEE Transactions on Image Processing 16), what
 # variance counts as none, and how often: once leaves the rims of what is thinner than a window.
 KUWAHARA_POWER, KUWAHARA_CALM, KUWAHARA_TIMES = 4, 1e-3, 2
-# Standard deviations of brightness, [0, 1]: fainter detail than the first is no drawing.
-DETAIL_CONTRAST, DETAIL_FAINT = 0.03, 0.02
 
 
 def kuwahara(image: Tensor, radius: int) -> Tensor:
@@ -50,25 +45,3 @@ def abstracted(photo: Tensor, radius: int, keep: Tensor) -> Tensor:
     for _ in range(KUWAHARA_TIMES):
         flat = kuwahara(flat, radius)
     return flat + keep * (photo - flat)
-
-
-def traced_detail(image: Tensor, photo: Tensor, flat: Tensor) -> Tensor:
-    """How much of the drawing that a painter leaves out is in the picture: 0 is none, 1 nothing but it.
-
-        sum_i w_i |s_i| / sum_i w_i,   w = var(d) / (var(d) + 0.03²),   d = photo - flat
-        s = cov(y, d) / sqrt(var(y) var(d) + 0.02⁴)
-
-    By brightness, in windows of 7 pixels. The style's matrices are as content with the threads of a cloth in
-    new colours as with strokes of paint, and the threads are the shorter way: this closes it. The negative
-    of a detail is traced too. Over the picture's own variance: over the photo's alone, networks answer with
-    less contrast, which is fog, not paint. One number per image. Shapes: (B, 3, H, W) three times -> (B,).
-    """
-    y, d = grey(image), grey(photo) - grey(flat)
-    maps = torch.cat((y, d, y * y, d * d, y * d), dim=1)
-    windows = F.avg_pool2d(maps, STRUCTURE_WINDOW, stride=2)
-    mean_y, mean_d, yy, dd, yd = windows.unbind(1)
-    var_y, var_d = (yy - mean_y**2).clamp(min=0), (dd - mean_d**2).clamp(min=0)
-    alike = (yd - mean_y * mean_d) / (var_y * var_d + DETAIL_FAINT**4).sqrt()
-    weight = var_d / (var_d + DETAIL_CONTRAST**2)
-    # A photo without any detail has none to leave out.
-    return (weight * alike.abs()).mean((1, 2)) / weight.mean((1, 2)).clamp(min=0.01)

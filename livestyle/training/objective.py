@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from livestyle.training.abstraction import abstracted, traced_detail
+from livestyle.training.abstraction import abstracted
 from livestyle.training.features import LossNetwork
 from livestyle.training.losses import (
     chroma_distance,
@@ -147,7 +147,6 @@ class Objective:
             + recipe.grid_weight * grid_excess(seen)
             + recipe.even_weight * unevenness(seen, photo, care)
             + recipe.skin_weight * SKIN_CONTRAST * contrast_distance(seen, photo, faces)
-            + recipe.detail_weight * traced_detail(seen, photo, target)
             + RANGE_WEIGHT * out_of_range(stylized)
         )
         if paintings.patches:

@@ -83,7 +83,6 @@ class Recipe:
     structure_weight: float = 0.0  # of eyes, letters and edges that stay where the photo has them; 0: off
     skin_weight: float = 0.0  # so many times more content, structure and evenness on skin, and smoothness
     abstraction: int = 0  # pixels: what is smaller, and no face, is left out of the content; 0 keeps all
-    detail_weight: float = 0.0  # against tracing what abstraction leaves out
     tv_weight: float = 0.1
     grid_weight: float = 5.0
     even_weight: float = 100.0  # against soft patches of the palette on even walls and skies
@@ -245,7 +244,6 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "structure_weight": (0, 1e6),
     "skin_weight": (0, 1e3),
     "abstraction": (0, 31),
-    "detail_weight": (0, 1e6),
     "tv_weight": (0, 1e6),
     "grid_weight": (0, 1e6),
     "even_weight": (0, 1e6),

@@ -5,12 +5,9 @@ import torch
 from torch import Tensor
 
 from livestyle.training.abstraction import (
-    DETAIL_CONTRAST,
-    DETAIL_FAINT,
     KUWAHARA_CALM,
     abstracted,
     kuwahara,
-    traced_detail,
 )
 
 
@@ -56,32 +53,3 @@ def test_what_is_kept_keeps_its_detail() -> None:
     found = abstracted(threads(), 5, keep)
     torch.testing.assert_close(found[..., :16], threads()[..., :16])
     assert found[..., 16:].std() < 0.1 * threads().std()
-
-
-def test_traced_detail_by_hand() -> None:
-    photo, flat = threads(amplitude=0.1), torch.full((1, 3, 32, 32), 0.5)
-    # 7 columns of +0.1 and -0.1 in turn: four of one, three of the other.
-    variance = 0.01 - (0.1 / 7) ** 2
-    alike = variance / (variance**2 + DETAIL_FAINT**4) ** 0.5
-    assert variance / (variance + DETAIL_CONTRAST**2) > 0.01  # so much is no fog
-    assert traced_detail(photo, photo, flat).item() == pytest.approx(alike, abs=1e-4)
-    assert traced_detail(1 - photo, photo, flat).item() == pytest.approx(alike, abs=1e-4)  # the negative
-    # Other marks than the photo's: across them, and none.
-    assert traced_detail(threads(amplitude=0.1).mT, photo, flat).item() < 0.1
-    assert traced_detail(flat, photo, flat).item() == pytest.approx(0, abs=1e-5)
-
-
-def test_a_photo_whose_detail_is_kept_asks_for_nothing() -> None:
-    assert traced_detail(threads(), threads(), threads()).item() == 0
-
-
-def test_detail_that_is_traced_is_unlearned() -> None:
-    flat = torch.full((1, 3, 32, 32), 0.5)
-    for image in (threads(), flat):
-        learned = image.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(traced_detail(learned, threads(), flat).sum(), learned)
-        assert gradient.isfinite().all()
-    learned = threads().requires_grad_()
-    (gradient,) = torch.autograd.grad(traced_detail(learned, threads(), flat).sum(), learned)
-    stepped = (learned - 20 * gradient).detach()
-    assert traced_detail(stepped, threads(), flat) < traced_detail(threads(), threads(), flat)

@@ -139,7 +139,6 @@ WEIGHTS = [
     "content_weight",
     "style_weight",
     "structure_weight",
-    "detail_weight",
     "skin_weight",
     "tv_weight",
     "grid_weight",
