@@ -16,6 +16,7 @@ SMALLEST_SIDE = 240  # pixels of the shorter side: below, strokes are coarser th
 STROKES_SIDE = 720
 FINEST, WIDEST = 0.1, 8.0  # brushes, and those that the key goes through:
 BRUSHES = (1.0, 1.5, 2.0, 3.0)
+BRUSH_SIDE = 120  # pixels of the shorter side: whoever asks for coarse strokes may have them as far as this
 FAST = 0.5
 
 # Parts of the time that one frame may take. Between the two nothing changes, or the size would swing.
@@ -41,10 +42,10 @@ class FrameTime(NamedTuple):
 def brush_scale(height: int, width: int, brush: float) -> float:
     """The scale at which strokes are `brush` times as wide as those of a picture of 720 lines, above 0.
 
-    Of a smaller picture, as the network's own, than which none are finer. No smaller than SMALLEST_SIDE.
+    Of a smaller picture, as the network's own, than which none are finer. No smaller than BRUSH_SIDE.
     """
     shorter = min(height, width)
-    return min(1.0, max(min(1.0, STROKES_SIDE / shorter) / brush, SMALLEST_SIDE / shorter))
+    return min(1.0, max(min(1.0, STROKES_SIDE / shorter) / brush, BRUSH_SIDE / shorter))
 
 
 def scales_for(height: int, width: int, brush: float = 1.0) -> tuple[float, ...]:

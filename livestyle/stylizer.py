@@ -126,7 +126,7 @@ class BrushStylizer:
     """A stylizer whose strokes are as wide as one wants them.
 
     scale_of: (height, width, brush) -> the scale to paint at, such as brush_scale. scale: of the picture
-    painted last.
+    painted last. mean_scale: over all pictures, 1 before the first.
     """
 
     def __init__(
@@ -134,14 +134,21 @@ class BrushStylizer:
     ) -> None:
         self._scaled = ScaledStylizer(stylizer)
         self._scale_of = scale_of
+        self._count, self._sum = 0, 0.0
 
     @property
     def scale(self) -> float:
         return self._scaled.scale
 
+    @property
+    def mean_scale(self) -> float:
+        return self._sum / self._count if self._count else self.scale
+
     def __call__(self, image: Image, style_mix: MixVector, brush: float = 1.0) -> Image:
         """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
         self._scaled.scale = self._scale_of(image.shape[0], image.shape[1], brush)
+        self._count += 1
+        self._sum += self.scale
         return self._scaled(image, style_mix)
 
 

@@ -58,7 +58,7 @@ def read_take(spec: str, manifest: Manifest, *, smooth: float = 0.0) -> Take:
         raise SourceError(f"{path} is not a take: it is not text") from error
     except OSError as error:
         raise SourceError(f"cannot read the take {path}: {error.strerror or error}") from error
-    if text.lstrip().startswith("{"):
+    if text.lstrip().startswith(("{", "[")):
         return parse_take(text, manifest, where=str(path))
     return parse_script(text, manifest, where=str(path), smooth=smooth)
 
@@ -104,7 +104,7 @@ def parse_take(text: str, manifest: Manifest, *, where: str) -> Take:
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{where} is not a take: {error}") from error
     if not isinstance(table, Mapping) or "livestyle_take" not in table:
-        raise SourceError(f'{where} is not a take: it has no "livestyle_take"')
+        raise SourceError(f'{where} is not a take: it has no "livestyle_take": 1')
     if table["livestyle_take"] != FORMAT:
         raise SourceError(f"{where} is a take of another kind than {FORMAT}; a newer livestyle may read it")
     rows = table.get("cues")
@@ -172,7 +172,9 @@ def _smooth(value: Any, where: str) -> float:
 
 def _shares(mix: Any, manifest: Manifest, where: str) -> tuple[float, ...]:
     if not isinstance(mix, Mapping) or not mix:
-        raise SourceError(f'{where}: "mix" is a table of styles and their shares')
+        raise SourceError(
+            f'{where}: "mix" is a table of styles and their shares, such as {{"starry_night": 1}}'
+        )
     names = [style.name for style in manifest.styles]
     shares = np.zeros(len(names))
     for style, share in mix.items():
@@ -186,5 +188,5 @@ def _shares(mix: Any, manifest: Manifest, where: str) -> tuple[float, ...]:
 
 def _number(value: Any, where: str, name: str, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise SourceError(f"{where}: {name} is a number from {low:g} to {high:g}, not {str(value)[:60]}")
+        raise SourceError(f"{where}: {name} is a number from {low:g} to {high:.10g}, not {str(value)[:60]}")
     return float(value)

@@ -177,7 +177,8 @@ def test_no_picture_becomes_too_small(size_hw: tuple[int, int], scales: tuple[fl
         ((4000, 3000), 1.0, 0.24),
         ((720, 1280), 2.0, 0.5),
         ((1080, 1920), 2.0, 1 / 3),
-        ((360, 640), 3.0, 2 / 3),  # 240 lines are the fewest
+        ((360, 640), 3.0, 1 / 3),
+        ((360, 640), 8.0, 1 / 3),  # 120 lines are the fewest
         ((48, 64), 8.0, 1.0),
         ((2160, 3840), 0.5, 2 / 3),
         ((2160, 3840), 0.1, 1.0),  # no finer than the network's own

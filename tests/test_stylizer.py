@@ -283,6 +283,7 @@ def test_a_brush_is_as_wide_as_the_scale_says() -> None:
         assert stylizer(soft(96, 128), NEGATIVE, brush).shape == (96, 128, 3)
         assert engine.frames[-1].shape[1:3] == size_hw
         assert stylizer.scale == 1 / brush
+    assert stylizer.mean_scale == 0.75
 
 
 def test_without_a_change_there_is_no_thread() -> None:

@@ -55,6 +55,7 @@ KNOBS = (
     Knob("palette_weight = 0", {"palette_weight": 0.0}),
     Knob("structure_weight = 150", {"structure_weight": 150.0}),
     Knob("skin_weight = 0", {"skin_weight": 0.0}),
+    Knob("abstraction = 12", {"abstraction": 12}),
     Knob("patch_weight = 60", {"patch_weight": 60.0}),
     Knob('style_loss = "gram"', {"style_loss": "gram"}),
     Knob('style_loss = "mean_std"', {"style_loss": "mean_std"}),

@@ -51,8 +51,8 @@ def webcam(
         typer.Option(min=1, max=1000, help="Keep this rate by painting smaller. [default: the camera's]"),
     ] = None,
     strength: Strength = 1.0,
-    smooth: Smooth = None,
-    brush: Brush = None,
+    smooth: Smooth = "light",
+    brush: Brush = 1.0,
     fade: Annotated[float, typer.Option(min=0, max=600, help="Seconds from one style to the next.")] = 1.0,
     mirror: Annotated[
         bool | None, typer.Option(help="The window as a mirror; outputs are not. [cameras: yes]")
@@ -113,7 +113,7 @@ def webcam(
             raise SinkError(f"{record} is the film that plays; give the recording another name")
         stylizer = open_stylizer(model, device, threads=threads)
         shares = tuple(parse_mix(style, stylizer.manifest).astype(float).tolist())
-        take = Take([Cue(0.0, shares, strength=strength, smooth=calm, brush=brush or 1.0)])
+        take = Take([Cue(0.0, shares, strength=strength, smooth=calm, brush=brush)])
         is_camera = camera_number(camera) is not None
         desk = Desk(take, fade=fade, mirror=is_camera if mirror is None else mirror)
         saver = stack.enter_context(Saver(source.info, folder, record_to=record, overwrite=overwrite))

@@ -26,6 +26,13 @@ def _known_strength(value: float) -> float:
     return value
 
 
+def known_brush(value: float | None) -> float | None:
+    """A brush that there is, or None. Raises BadParameter."""
+    if value is not None and not FINEST <= value <= WIDEST:  # NaN too
+        raise typer.BadParameter(f"it goes from {FINEST:g} to {WIDEST:g}, not {value:g}")
+    return value
+
+
 Style = Annotated[
     str, typer.Option(help="A number or a name, as `livestyle styles` lists them, or a mix: 3:0.7,5:0.3.")
 ]
@@ -36,16 +43,9 @@ Model = Annotated[str, typer.Option(help="A built-in model's name, or the path o
 DeviceName = Annotated[Device, typer.Option("--device", help="What the network runs on.")]
 Threads = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads of the network.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
-Smooth = Annotated[
-    str | None,
-    typer.Option(
-        metavar="off|light|strong|0…1", help="Against flicker. [default: light, or what a take says]"
-    ),
-]
-Brush = Annotated[
-    float | None,
-    typer.Option(min=FINEST, max=WIDEST, help="Strokes so many times as wide. [default: 1, or a take's]"),
-]
+SMOOTH_HELP, BRUSH_HELP = "Against flicker.", "Width of strokes: 2 is twice; below 1, finer beyond 720 lines."
+Smooth = Annotated[str, typer.Option(metavar="off|light|strong|0…1", help=SMOOTH_HELP)]
+Brush = Annotated[float, typer.Option(callback=known_brush, help=BRUSH_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 # What is done about a disk, whichever library wrote on it.
@@ -59,12 +59,12 @@ _DISK_STEPS = {
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 
 
-def smoothing_of(text: str | None) -> float:
-    """The strength that --smooth asks for, without it `light`."""
+def smoothing_of(text: str) -> float:
+    """The strength that --smooth asks for."""
     from livestyle.smoothing import parse_smoothing
 
     try:
-        return parse_smoothing("light" if text is None else text)
+        return parse_smoothing(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--smooth") from error
 

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from livestyle.cli.options import (
+    BRUSH_HELP,
+    SMOOTH_HELP,
     AsJson,
     Brush,
     DeviceName,
     Model,
     Overwrite,
-    Smooth,
     Strength,
     Style,
     Threads,
     UsageError,
+    known_brush,
     say,
     smoothing_of,
 )
@@ -55,8 +57,16 @@ def video(
         str | None,
         typer.Option(metavar="FILE|TEXT", help="Styles over time, in place of --style and --strength."),
     ] = None,
-    smooth: Smooth = None,
-    brush: Brush = None,
+    smooth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="off|light|strong|0…1", help=f"{SMOOTH_HELP} [default: light, or what a take says]"
+        ),
+    ] = None,
+    brush: Annotated[
+        float | None,
+        typer.Option(callback=known_brush, help=f"{BRUSH_HELP} [default: 1, or what a take says]"),
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Paint at half the size, and sharpen it back to full size.")
     ] = False,
@@ -86,7 +96,7 @@ def video(
             given = context.get_parameter_source(name)
             if given is not None and given.name == "COMMANDLINE":
                 raise UsageError(f"--take says the style and its strength at every time; leave --{name} away")
-    calm = smoothing_of(smooth)
+    calm = smoothing_of("light" if smooth is None else smooth)
     meter = FlickerMeter() if as_json else None
     with VideoFileSource(source, start=start, end=end, height=height) as frames:
         # Both before the model, which takes a while: they refuse what cannot be read or written.
@@ -124,7 +134,7 @@ def video(
             "height": frames.info.height,
             "seconds": round(seconds, 3),
             "fps": round(count / seconds, 2),
-            "scale": round(painter.scale, 3),
+            "scale": round(painter.mean_scale, 3),
             "flicker": None if flicker is None else round(flicker.shown, 4),
             "flicker_removed": None
             if flicker is None or flicker.removed is None
@@ -145,7 +155,7 @@ def image(
     ],
     style: Style = "1",
     strength: Strength = 1.0,
-    brush: Brush = None,
+    brush: Brush = 1.0,
     model: Model = "painters",
     device: DeviceName = Device.AUTO,
     threads: Threads = None,
@@ -182,7 +192,7 @@ def image(
         with progress_bar() as bar:
             for job in bar.track(plan.jobs, description="painting"):
                 try:
-                    stylized, alpha = _paint(job.source, painter, mix, brush or 1.0)
+                    stylized, alpha = _paint(job.source, painter, mix, brush)
                 except (SourceError, DeviceError) as error:
                     # One that is broken, or too large for the device, must not cost the other thousand.
                     lost += isinstance(error, DeviceError)
