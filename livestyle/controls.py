@@ -153,7 +153,7 @@ class Desk:
         self._take.change(smooth=self.smooth)
 
     def next_brush(self, _: str) -> None:
-        """The next wider one; after the widest the network's own."""
+        """The next wider one; after the widest the finest."""
         self.brush = next((brush for brush in BRUSHES if brush > self.brush), BRUSHES[0])
         self._take.change(brush=self.brush)
 
@@ -270,7 +270,7 @@ CONTROLS: tuple[Control, ...] = (
     _letter("a", "morph by itself from style to style", Desk.toggle_auto),
     _letter("c", "keep my colours: only the brightness is painted", Desk.toggle_own_colours),
     _letter("t", "smooth along the motion: off, light, strong", Desk.next_smooth),
-    _letter("b", "a wider brush: 1, 1.5, 2, 3 times, and back", Desk.next_brush),
+    _letter("b", "a wider brush: 1, 1.5, 2, 3 times, then half", Desk.next_brush),
     Control(("Space",), "Space", "freeze the picture; the painting can still change", Desk.toggle_frozen),
     _letter("m", "mirror the window", Desk.toggle_mirror),
     _letter("o", "original beside the painting: split, both, off", Desk.next_view),

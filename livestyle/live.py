@@ -18,7 +18,7 @@ from livestyle.controls import CONTROLS, Desk
 from livestyle.errors import SinkError
 from livestyle.flicker import FlickerMeter
 from livestyle.frame import Frame, FrameSink, Image
-from livestyle.governor import Governor, scales_for
+from livestyle.governor import Governor, brush_scale, scales_for
 from livestyle.overlay import Readout, compose_view, draw_notice, draw_overlay
 from livestyle.pipeline import stylize_frames
 from livestyle.saver import Saver
@@ -276,7 +276,7 @@ class _Show:
         self._window.show(view)
 
     def _readout(self) -> Readout:
-        desk = self._desk
+        desk, info = self._desk, self._source.info
         flicker = self._flicker.now
         recent = list(islice(reversed(self.delays), _RECENT))
         return Readout(
@@ -291,5 +291,5 @@ class _Show:
             message=self._message if time.perf_counter() < self._message_ends else None,
             problem=self._source.problem,
             flicker=None if flicker is None else (flicker.shown, flicker.removed),
-            scale=self._painter.scale,
+            scale=min(1.0, self._painter.scale / brush_scale(info.height, info.width, desk.brush)),
         )

@@ -116,16 +116,16 @@ def test_t_goes_round_the_levels_of_smoothing() -> None:
 def test_b_takes_a_wider_brush_and_begins_again() -> None:
     take, desk = start()
     seen = []
-    for key in "bBbb":
+    for key in "bBbbb":
         press(desk, key)
         assert take.cues[-1].brush == desk.brush
         seen.append((desk.brush, desk.switches))
-    assert seen == [(1.5, ("brush 1.5",)), (2.0, ("brush 2",)), (3.0, ("brush 3",)), (1.0, ())]
+    assert seen == [(1.5, ("brush 1.5",)), (2.0, ("brush 2",)), (3.0, ("brush 3",)), (0.5, ("brush 0.5",)), (1.0, ())]
     take = Take([Cue(0.0, (0.0, 1.0), brush=5.0)])
     desk = Desk(take)
     assert desk.switches == ("brush 5",)
     press(desk, "b")
-    assert desk.brush == 1.0
+    assert desk.brush == 0.5
 
 
 def test_after_a_number_without_a_name_t_is_off() -> None:

@@ -274,10 +274,10 @@ def test_b_paints_smaller_while_the_show_goes_on(stage: Stage) -> None:
         output,
         stylizer=Measured(0),
         target_fps=1,  # a busy machine keeps that
-        stopped=lambda: lines.count(240) >= 20,
+        stopped=lambda: lines.count(180) >= 20,
     )
-    assert lines[:3] == [480, 480, 480]
-    assert set(lines) >= {480, 240}
+    assert lines[:3] == [360, 360, 360]
+    assert set(lines) >= {360, 180}
     assert report.size_changes == 0
     assert all(frame.image.shape == (480, 640, 3) for frame in output.frames)
 
@@ -288,13 +288,13 @@ def test_a_network_too_slow_for_the_rate_paints_smaller_and_the_picture_stays_la
 ) -> None:
     output = FakeOutput()
     report = stage.play(
-        FakeCamera(fps=20, height=480),
+        FakeCamera(fps=20, height=360),
         FakeWindow(),
         output,
-        stylizer=SlowStylizer(0.08, pixels=640 * 480),
+        stylizer=SlowStylizer(0.08, pixels=480 * 360),
         target_fps=target_fps,  # else the camera's: 50 ms a frame
         stopped=lambda: len(output.frames) >= 20,
     )
     assert (report.scale < 1, report.size_changes > 0) == (is_smaller, is_smaller)
-    assert all(frame.image.shape == (480, 640, 3) for frame in output.frames)
+    assert all(frame.image.shape == (360, 480, 3) for frame in output.frames)
     assert all(np.abs(frame.image.astype(int) - 100).max() <= 1 for frame in output.frames)

@@ -268,9 +268,9 @@ def test_another_brush_is_prepared_beside_the_old_one() -> None:
         while stylizer.scale == 1:
             assert stylizer(large, NEGATIVE, 2.0).shape == large.shape
             stylizer.finished(0.05)
-        assert engine.frames[-1].shape[1:3] == (240, 256)
-        assert (stylizer.scale, stylizer.changes) == (0.5, 0)
-        while stylizer.scale < 1:
+        assert engine.frames[-1].shape[1:3] == (176, 192)
+        assert (stylizer.scale, stylizer.changes) == (0.375, 0)
+        while stylizer.scale < 0.75:
             stylizer(large, NEGATIVE, 1.0)
             stylizer.finished(0.05)
         assert stylizer.changes == 0

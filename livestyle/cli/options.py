@@ -43,7 +43,7 @@ Model = Annotated[str, typer.Option(help="A built-in model's name, or the path o
 DeviceName = Annotated[Device, typer.Option("--device", help="What the network runs on.")]
 Threads = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads of the network.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
-SMOOTH_HELP, BRUSH_HELP = "Against flicker.", "Width of strokes: 2 is twice; below 1, finer beyond 720 lines."
+SMOOTH_HELP, BRUSH_HELP = "Against flicker.", "Width of strokes: 2 is twice; below 1, finer beyond 360 lines."
 Smooth = Annotated[str, typer.Option(metavar="off|light|strong|0…1", help=SMOOTH_HELP)]
 Brush = Annotated[float, typer.Option(callback=known_brush, help=BRUSH_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

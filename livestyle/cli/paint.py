@@ -68,7 +68,7 @@ def video(
         typer.Option(callback=known_brush, help=f"{BRUSH_HELP} [default: 1, or what a take says]"),
     ] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Paint at half the size, and sharpen it back to full size.")
+        bool, typer.Option("--fast", help="A wider brush, and motion followed less closely.")
     ] = False,
     threads: Threads = None,
     overwrite: Overwrite = False,
