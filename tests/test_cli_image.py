@@ -55,7 +55,7 @@ def test_a_large_picture_is_painted_small_unless_its_brush_is_fine(
     cv2.imwrite(str(tmp_path / "large.png"), pixels)
     common = ("--model", tiny_model_path, "--style", "1")
     painted = []
-    for n, words in enumerate((("--brush", "0.5"), ())):
+    for n, words in enumerate((("--brush", "0.25"), ())):
         assert run("image", tmp_path / "large.png", tmp_path / f"{n}.png", *common, *words)[0] == 0
         painted.append(read_picture(tmp_path / f"{n}.png")[0].astype(int))
     style = np.array([0, 1, 0], np.float32)

@@ -214,7 +214,7 @@ def test_fast_paints_smaller_at_the_same_size_and_the_same_every_time(
         assert (status, told["width"], told["height"]) == (0, 640, 512)
         scales.append(told["scale"])
         written_bytes.append(out.read_bytes())
-    assert scales == [1, 0.5, 0.5]
+    assert scales == [0.703, 0.469, 0.469]
     assert written_bytes[1] == written_bytes[2] != written_bytes[0]
     full, fast = (read_back(tmp_path / f"{n}.mp4").images[3].astype(int) for n in (0, 1))
     assert 0 < np.abs(fast - full).mean() < 10
@@ -226,13 +226,13 @@ def test_a_wider_brush_paints_smaller_and_large_films_get_one_by_themselves(
     small = write_clip(tmp_path / "small.mp4", pts=range(2), width=640, height=512)
     large = write_clip(tmp_path / "large.mp4", pts=range(2), width=1088, height=1080)
     scales = []
-    for n, (film, brush) in enumerate(((small, 1), (small, 1.6), (large, 1), (large, 0.5), (large, 2))):
+    for n, (film, brush) in enumerate(((small, 0.5), (small, 1.6), (large, 1), (large, 0.3), (large, 2))):
         common = ("--model", tiny_model_path, "--smooth", "off", "--json", "--brush", brush)
         status, stdout, _ = run("video", film, tmp_path / f"{n}.mp4", *common)
         told = json.loads(stdout)
         assert (status, told["height"]) == (0, 512 if film is small else 1080)
         scales.append(told["scale"])
-    assert scales == [1, 0.625, 0.667, 1, 0.333]
+    assert scales == [1, 0.439, 0.333, 1, 0.167]
     status, _, stderr = run("video", small, tmp_path / "no.mp4", "--model", tiny_model_path, "--brush", "0")
     assert (status, "--brush" in stderr) == (2, True)
 

@@ -274,10 +274,9 @@ def test_b_paints_smaller_while_the_show_goes_on(stage: Stage) -> None:
         output,
         stylizer=Measured(0),
         target_fps=1,  # a busy machine keeps that
-        stopped=lambda: lines.count(180) >= 20,
+        stopped=lambda: sum(line < 200 for line in lines) >= 20,
     )
-    assert lines[:3] == [360, 360, 360]
-    assert set(lines) >= {360, 180}
+    assert all(350 <= line <= 370 for line in lines[:3])
     assert report.size_changes == 0
     assert all(frame.image.shape == (480, 640, 3) for frame in output.frames)
 
