@@ -12,9 +12,10 @@ from typing import NamedTuple
 SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.42, 0.35, 0.3, 0.25)
 SMALLEST_SIDE = 240  # pixels of the shorter side: below, strokes are coarser than faces
 # A network's strokes are some eight pixels wide, whatever it is shown. On a large picture they would be a mesh
-# that nobody sees, and pits in faces: it is painted at this size (pixels of the shorter side). Blind, eyes chose
-# that in 35 of 48 pictures of 480 to 540 lines, and its face in 40 (models/README.md).
-STROKES_SIDE = 360
+# that nobody sees, and pits in faces: it is painted with so many lines (pixels of the shorter side). Blind, eyes
+# chose that in 35 of 48 pictures of 480 to 540 lines, and its face in 40 (models/README.md). From SHARP_SIDE on
+# it is more of them, by the square root of the size, or a large picture would look out of focus.
+STROKES_SIDE, SHARP_SIDE = 360, 540
 FINEST, WIDEST = 0.1, 8.0  # brushes, and those that the key goes through:
 BRUSHES = (0.5, 1.0, 1.5, 2.0, 3.0)
 BRUSH_SIDE = 120  # pixels of the shorter side: whoever asks for coarse strokes may have them as far as this
@@ -41,12 +42,14 @@ class FrameTime(NamedTuple):
 
 
 def brush_scale(height: int, width: int, brush: float) -> float:
-    """The scale at which strokes are `brush` times as wide as those of a picture of 360 lines, above 0.
+    """The scale at which strokes are `brush` times as wide as suits the picture, above 0.
 
-    Of a smaller picture, as the network's own, than which none are finer. No smaller than BRUSH_SIDE.
+    That is painted with 360 lines, or with 360 sqrt(lines / 540) where that is more. None are finer than the
+    network's own. No smaller than BRUSH_SIDE.
     """
     shorter = min(height, width)
-    return min(1.0, max(min(1.0, STROKES_SIDE / shorter) / brush, BRUSH_SIDE / shorter))
+    lines = STROKES_SIDE * math.sqrt(max(1.0, shorter / SHARP_SIDE))
+    return min(1.0, max(min(1.0, lines / shorter) / brush, BRUSH_SIDE / shorter))
 
 
 def scales_for(height: int, width: int, brush: float = 1.0) -> tuple[float, ...]:

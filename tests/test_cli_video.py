@@ -232,7 +232,7 @@ def test_a_wider_brush_paints_smaller_and_large_films_get_one_by_themselves(
         told = json.loads(stdout)
         assert (status, told["height"]) == (0, 512 if film is small else 1080)
         scales.append(told["scale"])
-    assert scales == [1, 0.439, 0.333, 1, 0.167]
+    assert scales == [1, 0.439, 0.471, 1, 0.236]
     status, _, stderr = run("video", small, tmp_path / "no.mp4", "--model", tiny_model_path, "--brush", "0")
     assert (status, "--brush" in stderr) == (2, True)
 

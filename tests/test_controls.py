@@ -120,7 +120,13 @@ def test_b_takes_a_wider_brush_and_begins_again() -> None:
         press(desk, key)
         assert take.cues[-1].brush == desk.brush
         seen.append((desk.brush, desk.switches))
-    assert seen == [(1.5, ("brush 1.5",)), (2.0, ("brush 2",)), (3.0, ("brush 3",)), (0.5, ("brush 0.5",)), (1.0, ())]
+    assert seen == [
+        (1.5, ("brush 1.5",)),
+        (2.0, ("brush 2",)),
+        (3.0, ("brush 3",)),
+        (0.5, ("brush 0.5",)),
+        (1.0, ()),
+    ]
     take = Take([Cue(0.0, (0.0, 1.0), brush=5.0)])
     desk = Desk(take)
     assert desk.switches == ("brush 5",)

@@ -157,12 +157,12 @@ def test_the_same_times_give_the_same_sizes() -> None:
     ("size_hw", "scales"),
     [
         ((360, 640), (1.0, 0.85, 0.7)),
-        ((720, 1280), (0.5, 0.42, 0.35)),
+        ((720, 1280), (pytest.approx(0.57735), 0.5, 0.42, 0.35)),
         ((480, 640), (0.75, 0.7, 0.6, 0.5)),
         ((640, 480), (0.75, 0.7, 0.6, 0.5)),
         ((240, 320), (1.0,)),
         ((48, 64), (1.0,)),
-        ((1440, 2560), (0.25,)),
+        ((1440, 2560), (pytest.approx(0.40825), 0.35, 0.3, 0.25)),
     ],
 )
 def test_no_picture_becomes_too_small(size_hw: tuple[int, int], scales: tuple[float, ...]) -> None:
@@ -174,13 +174,13 @@ def test_no_picture_becomes_too_small(size_hw: tuple[int, int], scales: tuple[fl
     [
         ((360, 640), 1.0, 1.0),
         ((480, 640), 1.0, 0.75),  # as wide as on 360 lines
-        ((720, 1280), 1.0, 0.5),
-        ((4000, 3000), 1.0, 0.12),
-        ((720, 1280), 2.0, 0.25),
+        ((540, 960), 1.0, 2 / 3),
+        ((2160, 3840), 1.0, 1 / 3),  # 720 lines: twice as many as of 540, as the root of four says
+        ((2160, 3840), 2.0, 1 / 6),
         ((360, 640), 3.0, 1 / 3),
         ((360, 640), 8.0, 1 / 3),  # 120 lines are the fewest
         ((48, 64), 8.0, 1.0),
-        ((2160, 3840), 0.5, 1 / 3),
+        ((2160, 3840), 0.5, 2 / 3),
         ((2160, 3840), 0.1, 1.0),  # no finer than the network's own
     ],
 )
@@ -202,7 +202,7 @@ def test_other_scales_begin_with_the_largest_and_are_no_change_for_the_rate() ->
     assert set(machine.run(20, free=10)[0]) == {0.5}  # there is room, and nothing larger
 
 
-@pytest.mark.parametrize(("size_hw", "scale"), [((720, 1280), 1 / 3), ((360, 640), 2 / 3), ((48, 64), 1.0)])
+@pytest.mark.parametrize(("size_hw", "scale"), [((540, 960), 4 / 9), ((360, 640), 2 / 3), ((48, 64), 1.0)])
 def test_fast_is_240_lines(size_hw: tuple[int, int], scale: float) -> None:
     assert fast_scale(*size_hw) == pytest.approx(scale)
     assert scale == 1 or scale * min(size_hw) == SMALLEST_SIDE
