@@ -11,10 +11,11 @@ from typing import NamedTuple
 # Parts of width and height. Few, because an engine prepares itself for every size that it paints.
 SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.42, 0.35, 0.3, 0.25)
 SMALLEST_SIDE = 240  # pixels of the shorter side: below, strokes are coarser than faces
-# A network's strokes are some eight pixels wide, whatever it is shown. On a large picture they would be a mesh
-# that nobody sees, and pits in faces: it is painted with so many lines (pixels of the shorter side). Blind, eyes
-# chose that in 35 of 48 pictures of 480 to 540 lines, and its face in 40 (models/README.md). From SHARP_SIDE on
-# it is more of them, by the square root of the size, or a large picture would look out of focus.
+# A network's strokes are some eight pixels wide, whatever it is shown. On a large picture they would be a
+# mesh that nobody sees, and pits in faces: it is painted with so many lines (pixels of the shorter side).
+# Blind, eyes chose that in 35 of 48 pictures of 480 to 540 lines, and its face in 40 (models/README.md).
+# From SHARP_SIDE on it is more of them, by the square root of the size, or a large picture would look out
+# of focus.
 STROKES_SIDE, SHARP_SIDE = 360, 540
 FINEST, WIDEST = 0.1, 8.0  # brushes, and those that the key goes through:
 BRUSHES = (0.5, 1.0, 1.5, 2.0, 3.0)
