@@ -63,7 +63,7 @@ def test_stopping_leaves_no_file(
 def test_stopping_is_one_word_from_the_first_moment_on(
     delay: float, long_clip: Path, tiny_model_path: Path, tmp_path: Path
 ) -> None:
-    """Seconds from the line before main() on: while typer, cv2, av and onnxruntime are imported, and beyond."""
+    """Seconds from just before main(): while typer, cv2, av and onnxruntime are imported, and beyond."""
     code = (
         "import os, sys; from livestyle.cli import main\n"
         "sys.argv[0] = 'livestyle'; os.write(1, b'up'); main()"
