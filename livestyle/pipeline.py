@@ -135,8 +135,8 @@ def _paint(content: Image, stylize: Painter, look: Look) -> Image:
 
 
 def _mix_change(before: Look | None, look: Look) -> float:
-    """How far the look moved: 1 is from one style to another, or from own colours to the painting's."""
-    if before is None or before.own_colours != look.own_colours:
+    """How far the look moved: 1 is to another style or brush, or from own colours to the painting's."""
+    if before is None or (before.own_colours, before.brush) != (look.own_colours, look.brush):
         return 1.0
     return float(np.abs(look.style_mix - before.style_mix).sum()) / 2
 

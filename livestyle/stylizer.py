@@ -76,8 +76,9 @@ class ScaledStylizer:
     """A stylizer that paints a smaller picture and brings the painting back to full size.
 
     scale: part of width and height, above 0, at most 1, else ValueError; 1 is the stylizer itself, to the
-    bit. It may be changed between pictures. network, resampling: seconds that the picture painted last took
-    in the network, and to a smaller size and back. One thread at a time may call it.
+    bit. It may be changed between pictures. mean_scale: over all of them, scale before the first. network,
+    resampling: seconds that the picture painted last took in the network, and to a smaller size and back.
+    One thread at a time may call it.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class ScaledStylizer:
             raise ValueError(f"a scale is above 0 and at most 1, not {scale}")
         self.scale = scale
         self.network = self.resampling = 0.0
+        self._count, self._sum = 0, 0.0
         self._stylizer = stylizer
         self._clock = clock
         self._upsampler = Upsampler()
@@ -103,9 +105,15 @@ class ScaledStylizer:
         painted = self._stylizer(small, style_mix)
         ended = self._clock()
         shown = self._upsampler(painted, small, image) if is_smaller else painted
+        self._count += 1
+        self._sum += self.scale
         self.network = ended - shrunk
         self.resampling = self._clock() - ended + shrunk - began if is_smaller else 0.0
         return shown
+
+    @property
+    def mean_scale(self) -> float:
+        return self._sum / self._count if self._count else self.scale
 
     def size_hw(self, height: int, width: int, scale: float) -> tuple[int, int]:
         """What a picture is painted at: even, multiples of what the network wants, no larger than it is."""
@@ -125,8 +133,8 @@ class ScaledStylizer:
 class BrushStylizer:
     """A stylizer whose strokes are as wide as one wants them.
 
-    scale_of: (height, width, brush) -> the scale to paint at, such as brush_scale. scale: of the picture
-    painted last. mean_scale: over all pictures, 1 before the first.
+    scale_of: (height, width, brush) -> the scale to paint at, such as brush_scale. mean_scale: over all
+    pictures, 1 before the first.
     """
 
     def __init__(
@@ -134,21 +142,14 @@ class BrushStylizer:
     ) -> None:
         self._scaled = ScaledStylizer(stylizer)
         self._scale_of = scale_of
-        self._count, self._sum = 0, 0.0
-
-    @property
-    def scale(self) -> float:
-        return self._scaled.scale
 
     @property
     def mean_scale(self) -> float:
-        return self._sum / self._count if self._count else self.scale
+        return self._scaled.mean_scale
 
     def __call__(self, image: Image, style_mix: MixVector, brush: float = 1.0) -> Image:
         """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
         self._scaled.scale = self._scale_of(image.shape[0], image.shape[1], brush)
-        self._count += 1
-        self._sum += self.scale
         return self._scaled(image, style_mix)
 
 
@@ -173,7 +174,6 @@ class PacedStylizer:
         self._beside: ThreadPoolExecutor | None = None
         self._coming: Future[None] | None = None
         self._shape_hw = (0, 0)
-        self._count, self._sum = 0, 0.0
         self.scale = governor.scale
 
     def __enter__(self) -> Self:
@@ -185,7 +185,7 @@ class PacedStylizer:
 
     @property
     def mean_scale(self) -> float:
-        return self._sum / self._count if self._count else self.scale
+        return self._scaled.mean_scale
 
     @property
     def changes(self) -> int:
@@ -207,8 +207,6 @@ class PacedStylizer:
         shown = self._scaled(image, style_mix)
         self._shape_hw = image.shape[0], image.shape[1]
         self.scale = self._scaled.scale
-        self._count += 1
-        self._sum += self.scale
         return shown
 
     def finished(self, seconds: float) -> None:

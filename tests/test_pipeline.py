@@ -128,6 +128,17 @@ def test_the_same_take_gives_the_same_pictures_every_time(painting: Painting) ->
     assert all(np.array_equal(one, other) for one, other in zip(play(), play(), strict=True))
 
 
+@EACH
+def test_another_brush_is_shown_at_once(painting: Painting) -> None:
+    def look(timestamp: float) -> Look:
+        return Look(np.ones(1, np.float32), smooth=0.9, brush=2.0 if timestamp > 0.2 else 1.0)
+
+    frames = list(painting(still_frames(12), lambda image, mix, brush: np.full_like(image, 50 * brush), look))
+    shown = [int(frame.image[5, 5, 0]) for frame in frames]
+    assert set(shown) == {50, 100}
+    assert shown == sorted(shown)
+
+
 def test_own_colours_keep_the_brightness_of_the_painting() -> None:
     painted, content = np.full((2, 2, 3), 120, np.uint8), np.zeros((2, 2, 3), np.uint8)
     content[:] = (180, 100, 60)

@@ -27,7 +27,7 @@ def kuwahara(image: Tensor, radius: int) -> Tensor:
     squares = F.avg_pool2d(padded * padded, radius + 1, stride=1)
     variances = (squares - means * means).clamp(min=0).sum(1, keepdim=True)
     chosen = (variances / KUWAHARA_CALM + 1) ** -KUWAHARA_POWER  # 0 … 1
-    total, weights = torch.zeros_like(image), torch.zeros_like(image[:, :1]) + 1e-12
+    total, weights = torch.zeros_like(image), torch.zeros_like(image[:, :1])
     for top in (0, radius):
         for left in (0, radius):
             window = (..., slice(top, top + height), slice(left, left + width))

@@ -4,11 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from livestyle.training.abstraction import (
-    KUWAHARA_CALM,
-    abstracted,
-    kuwahara,
-)
+from livestyle.training.abstraction import KUWAHARA_CALM, abstracted, kuwahara
 
 
 def edge(height: int = 32, width: int = 32) -> Tensor:
@@ -41,6 +37,11 @@ def test_edges_stay_and_threads_go(radius: int) -> None:
     flat = kuwahara(threads(), radius)
     assert flat.std() < 0.35 * threads().std()
     assert flat.mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_wildest_texture_keeps_its_brightness() -> None:
+    flat = kuwahara(threads(amplitude=0.5), 5)
+    torch.testing.assert_close(flat, torch.full_like(flat, 0.5), rtol=0, atol=0.01)
 
 
 def test_radius_nought_is_the_picture_itself() -> None:
