@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,15 +19,21 @@ from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
 from livestyle.smoothing import FlowSmoother
 from livestyle.take import Look
+from livestyle.upsampling import shrink
 
 _AHEAD = 2  # frames: one that is painted, and one so that the network need not wait for anybody
 
-Painter = Callable[[Image, MixVector, float], Image]
+
+class Painter(Protocol):
+    """Who paints: BrushStylizer, or PacedStylizer. The painting is smoothed as small as it is made."""
+
+    def paint(self, image: Image, style_mix: MixVector, brush: float, /) -> Image: ...
+    def enlarge(self, painted: Image, image: Image, /) -> Image: ...
 
 
 def stylize_frames(
     frames: Iterable[Frame],
-    stylize: Painter,
+    painter: Painter,
     look_at: Callable[[float], Look],
     *,
     meter: FlickerMeter | None = None,
@@ -34,11 +41,11 @@ def stylize_frames(
 ) -> Generator[Frame]:
     """Each frame painted in the look of its own time; index and timestamp stay, `content` is what it was.
 
-    stylize: (image, style_mix, brush) -> image of the same size. look_at: timestamp in seconds -> Look, such
-    as Take.at. meter: told of every frame. finished: told of every frame how many seconds of work it was, as
-    PacedStylizer.finished wants it; waiting for the frame, or for whoever takes it, does not count. When this
-    is closed, or fails, the iterator over `frames` is closed too. The camera's motion is found in a thread,
-    while this one waits for the network; the thread is there from the first frame to the end.
+    look_at: timestamp in seconds -> Look, such as Take.at. meter: told of every frame. finished: told of
+    every frame how many seconds of work it was, as PacedStylizer.finished wants it; waiting for the frame, or
+    for whoever takes it, does not count. When this is closed, or fails, the iterator over `frames` is closed
+    too. The camera's motion is found in a thread, while this one waits for the network; the thread is there
+    from the first frame to the end.
     """
     calm = _Calm(LIVE, meter)
     with ThreadPoolExecutor(1, "livestyle motion") as beside, _closing(iter(frames)) as iterator:
@@ -49,9 +56,9 @@ def stylize_frames(
             if content is None or not look.frozen:
                 content = frame.image
             begun = beside.submit(calm.begin, content, frame.timestamp, look)
-            painted = _paint(content, stylize, look)
+            painted = _paint(content, painter, look)
             begun.result()
-            shown = calm.finish(painted, look)
+            shown = painter.enlarge(calm.finish(painted, look), content)
             if finished is not None:
                 finished(time.perf_counter() - began)
             yield replace(frame, image=shown, content=content)
@@ -59,7 +66,7 @@ def stylize_frames(
 
 def stylize_film(
     frames: Iterable[Frame],
-    stylize: Painter,
+    painter: Painter,
     look_at: Callable[[float], Look],
     *,
     detail: FlowDetail = FILM,
@@ -67,14 +74,15 @@ def stylize_film(
 ) -> Generator[Frame]:
     """As stylize_frames, for frames that need not be waited for: more of them a second, each of them later.
 
-    A thread paints the next frames while this one smooths the last, and whoever takes it writes it. detail:
-    how closely motion is followed, where a look is smoothed.
+    A thread paints the next frames while this one smooths and enlarges the last, and whoever takes it writes
+    it. detail: how closely motion is followed, where a look is smoothed.
     """
     calm = _Calm(detail, meter)
 
     def smoothed(frame: Frame, content: Image, look: Look, painted: Future[Image]) -> Frame:
         calm.begin(content, frame.timestamp, look)
-        return replace(frame, image=calm.finish(painted.result(), look), content=content)
+        shown = painter.enlarge(calm.finish(painted.result(), look), content)
+        return replace(frame, image=shown, content=content)
 
     beside = ThreadPoolExecutor(1, "livestyle network")
     with _closing(iter(frames)) as iterator:
@@ -85,7 +93,7 @@ def stylize_film(
                 look = look_at(frame.timestamp)
                 if content is None or not look.frozen:
                     content = frame.image
-                coming.append((frame, content, look, beside.submit(_paint, content, stylize, look)))
+                coming.append((frame, content, look, beside.submit(_paint, content, painter, look)))
                 if len(coming) > _AHEAD:
                     yield smoothed(*coming.popleft())
             while coming:
@@ -129,9 +137,12 @@ def _closing(iterator: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
             close()
 
 
-def _paint(content: Image, stylize: Painter, look: Look) -> Image:
-    painted = stylize(content, look.style_mix, look.brush)
-    return keep_colours(painted, content) if look.own_colours else painted
+def _paint(content: Image, painter: Painter, look: Look) -> Image:
+    painted = painter.paint(content, look.style_mix, look.brush)
+    if not look.own_colours:
+        return painted
+    same_size = painted.shape == content.shape
+    return keep_colours(painted, content if same_size else shrink(content, painted.shape[:2]))
 
 
 def _mix_change(before: Look | None, look: Look) -> float:

@@ -63,7 +63,8 @@ class FlowSmoother:
     (arXiv:1604.08610), the network does not see what was shown, so that it needs no training for this.
 
     In two steps, the longer of which needs no painting and can be done beside the network: begin() with the
-    camera's picture, then finish() with the painting. Calling it does both.
+    camera's picture, then finish() with the painting. Calling it does both. The painting may be smaller than
+    the camera's picture, and of another size each time.
     """
 
     def __init__(self, strength: float = SMOOTHING["strong"], detail: FlowDetail = LIVE) -> None:
@@ -78,7 +79,7 @@ class FlowSmoother:
         self._frames = 0
 
     def __call__(self, painted: Image, content: Image, timestamp: float, mix_change: float = 0.0) -> Image:
-        """Shapes: painted and content (H, W, 3) -> (H, W, 3). timestamp: seconds. mix_change: finish()'s."""
+        """Shapes: painted (h, w, 3), content (H, W, 3) -> (h, w, 3). timestamp: seconds."""
         self.begin(content, timestamp)
         return self.finish(painted, mix_change)
 
@@ -87,13 +88,13 @@ class FlowSmoother:
         self.motion = self._tracker(content, timestamp)
         self._warped = None
         before = self._shown if self.strength > 0 else None
-        if self.motion is None or before is None or before.brightness.shape != content.shape[:2]:
+        if self.motion is None or before is None:
             return
         assert self._memory is not None
         self._warped = before if self.motion.stands else self._memory.move(before, self.motion)
 
     def finish(self, painted: Image, mix_change: float = 0.0) -> Image:
-        """The painting of what was begun, calmed. Shape: (H, W, 3) -> (H, W, 3).
+        """The painting of what was begun, calmed. Shape: (h, w, 3) -> (h, w, 3).
 
         mix_change: how far the mix moved since the frame before, 0 to 1, which is from one style to another.
         """
@@ -102,7 +103,8 @@ class FlowSmoother:
             self._shown = None
             return painted
         if self._memory is None or self._memory.size_hw != painted.shape[:2]:
-            self._memory, warped = _Memory(*painted.shape[:2]), None
+            self._memory = _Memory(*painted.shape[:2])
+            warped = None if warped is None else self._memory.fitted(warped)
         # What has no past loses its finest colours too: they would flicker as they come and go.
         shown = self._memory.planes(painted)
         if warped is not None and self.motion is not None:
@@ -192,6 +194,11 @@ class _Memory:
             cv2.resize(small, channel.shape[::-1], dst=channel, interpolation=cv2.INTER_LINEAR)
         cv2.merge([planes.brightness, *self._channels], dst=self._picture)
         return np.asarray(cv2.cvtColor(self._picture, cv2.COLOR_YCrCb2RGB), np.uint8)
+
+    def fitted(self, planes: _Planes) -> _Planes:
+        """Planes of another size, at this one."""
+        sizes = [self._moved.brightness.shape[::-1], self._half_hw[::-1]]
+        return _Planes(*(np.asarray(cv2.resize(p, s), np.uint8) for p, s in zip(planes, sizes, strict=True)))
 
     def move(self, planes: _Planes, motion: Motion) -> _Planes:
         kernels = cv2.INTER_CUBIC, cv2.INTER_LINEAR

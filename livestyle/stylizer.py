@@ -78,7 +78,7 @@ class ScaledStylizer:
     scale: part of width and height, above 0, at most 1, else ValueError; 1 is the stylizer itself, to the
     bit. It may be changed between pictures. mean_scale: over all of them, scale before the first. network,
     resampling: seconds that the picture painted last took in the network, and to a smaller size and back.
-    One thread at a time may call it.
+    Calling it is paint(), then enlarge(): one thread at a time may call the one, and another the other.
     """
 
     def __init__(
@@ -95,20 +95,30 @@ class ScaledStylizer:
 
     def __call__(self, image: Image, style_mix: MixVector) -> Image:
         """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
+        return self.enlarge(self.paint(image, style_mix), image)
+
+    def paint(self, image: Image, style_mix: MixVector) -> Image:
+        """The painting as it is made, small. Shapes: (H, W, 3), style_mix (n_styles,) -> (h, w, 3)."""
         check_image(image)
         height, width = image.shape[:2]
         size_hw = self.size_hw(height, width, self.scale)
-        is_smaller = size_hw != (height, width)
         began = self._clock()
-        small = shrink(image, size_hw) if is_smaller else image
+        small = image if size_hw == (height, width) else shrink(image, size_hw)
         shrunk = self._clock()
         painted = self._stylizer(small, style_mix)
-        ended = self._clock()
-        shown = self._upsampler(painted, small, image) if is_smaller else painted
         self._count += 1
         self._sum += self.scale
-        self.network = ended - shrunk
-        self.resampling = self._clock() - ended + shrunk - began if is_smaller else 0.0
+        self.resampling = 0.0 if small is image else shrunk - began
+        self.network = self._clock() - shrunk
+        return painted
+
+    def enlarge(self, painted: Image, image: Image) -> Image:
+        """A painting of the image, at the image's size. Shapes: (h, w, 3), (H, W, 3) -> (H, W, 3)."""
+        if painted.shape == image.shape:
+            return painted
+        began = self._clock()
+        shown = self._upsampler(painted, shrink(image, painted.shape[:2]), image)
+        self.resampling += self._clock() - began
         return shown
 
     @property
@@ -149,8 +159,16 @@ class BrushStylizer:
 
     def __call__(self, image: Image, style_mix: MixVector, brush: float = 1.0) -> Image:
         """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
+        return self.enlarge(self.paint(image, style_mix, brush), image)
+
+    def paint(self, image: Image, style_mix: MixVector, brush: float = 1.0) -> Image:
+        """As ScaledStylizer.paint."""
         self._scaled.scale = self._scale_of(image.shape[0], image.shape[1], brush)
-        return self._scaled(image, style_mix)
+        return self._scaled.paint(image, style_mix)
+
+    def enlarge(self, painted: Image, image: Image) -> Image:
+        """As ScaledStylizer.enlarge."""
+        return self._scaled.enlarge(painted, image)
 
 
 class PacedStylizer:
@@ -192,8 +210,8 @@ class PacedStylizer:
         """How often the size changed."""
         return self._governor.changes
 
-    def __call__(self, image: Image, style_mix: MixVector, brush: float = 1.0) -> Image:
-        """As a Stylizer does it. Shapes: image (H, W, 3), style_mix (n_styles,) -> (H, W, 3)."""
+    def paint(self, image: Image, style_mix: MixVector, brush: float = 1.0) -> Image:
+        """As ScaledStylizer.paint."""
         if self._coming is not None and self._coming.done():
             self._coming.result()  # raises what the engine raised
             self._coming = None
@@ -204,10 +222,14 @@ class PacedStylizer:
             self._governor.choose_from(scales_for(height, width, brush))
             if self._governor.scale != self._scaled.scale:
                 self._prepare(height, width)
-        shown = self._scaled(image, style_mix)
+        painted = self._scaled.paint(image, style_mix)
         self._shape_hw = image.shape[0], image.shape[1]
         self.scale = self._scaled.scale
-        return shown
+        return painted
+
+    def enlarge(self, painted: Image, image: Image) -> Image:
+        """As ScaledStylizer.enlarge."""
+        return self._scaled.enlarge(painted, image)
 
     def finished(self, seconds: float) -> None:
         """The picture painted last is done, after so many seconds of work, the network's among them."""

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
+from livestyle import pipeline
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
-from livestyle.pipeline import stylize_film, stylize_frames
 from livestyle.take import Look
 
 Painting = Callable[..., Generator[Frame]]
+Paint = Callable[[Image, MixVector, float], Image]
+
+
+class FullSize:
+    """A painter that paints nothing smaller than it is shown."""
+
+    def __init__(self, paint: Paint) -> None:
+        self.paint = paint
+
+    def enlarge(self, painted: Image, image: Image) -> Image:
+        assert painted.shape == image.shape
+        return painted
+
+
+def stylize_frames(frames: Iterable[Frame], paint: Paint, *rest: Any, **more: Any) -> Generator[Frame]:
+    return pipeline.stylize_frames(frames, FullSize(paint), *rest, **more)
+
+
+def stylize_film(frames: Iterable[Frame], paint: Paint, *rest: Any, **more: Any) -> Generator[Frame]:
+    return pipeline.stylize_film(frames, FullSize(paint), *rest, **more)
+
+
 EACH = pytest.mark.parametrize("painting", [stylize_frames, stylize_film])
 
 
@@ -48,7 +71,7 @@ def still_frames(count: int) -> list[Frame]:
     return [Frame(CONTENT, n, n / 30) for n in range(count)]
 
 
-def flickering() -> Callable[[Image, MixVector, float], Image]:
+def flickering() -> Paint:
     """Paints grey noise around 128, whatever the mix."""
     rng = np.random.default_rng(1)
     return lambda image, mix, brush: np.clip(rng.normal(128, 20, image.shape), 0, 255).astype(np.uint8)

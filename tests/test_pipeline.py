@@ -4,13 +4,25 @@ import math
 
 import numpy as np
 import pytest
-from fake_films import CONTENT, EACH, Film, Painting, add_mix, flickering, look_at, plain, still_frames
+from fake_films import (
+    CONTENT,
+    EACH,
+    Film,
+    Painting,
+    add_mix,
+    flickering,
+    look_at,
+    plain,
+    still_frames,
+    stylize_frames,
+)
 from fakes import halved_colours, same_picture
 
+from livestyle import pipeline
 from livestyle.flicker import FlickerMeter
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
-from livestyle.pipeline import keep_colours, stylize_frames
+from livestyle.pipeline import keep_colours
 from livestyle.take import Cue, Look, Take
 
 
@@ -137,6 +149,36 @@ def test_another_brush_is_shown_at_once(painting: Painting) -> None:
     shown = [int(frame.image[5, 5, 0]) for frame in frames]
     assert set(shown) == {50, 100}
     assert shown == sorted(shown)
+
+
+class Halving:
+    """Paints half the size, and enlarges by repeating pixels."""
+
+    def paint(self, image: Image, mix: MixVector, brush: float) -> Image:
+        return np.full_like(image[::2, ::2], int(mix[0]))
+
+    def enlarge(self, painted: Image, image: Image) -> Image:
+        assert painted.shape == image[::2, ::2].shape
+        return painted.repeat(2, axis=0).repeat(2, axis=1)
+
+
+@pytest.mark.parametrize("stylize", [pipeline.stylize_frames, pipeline.stylize_film])
+def test_small_paintings_are_smoothed_before_they_are_enlarged(stylize: Painting) -> None:
+    def look(timestamp: float) -> Look:
+        return Look(np.array([50 if timestamp > 0.1 else 100], np.float32), smooth=0.9)
+
+    frames = list(stylize(still_frames(12), Halving(), look))
+    assert all(frame.image.shape == CONTENT.shape for frame in frames)
+    assert [int(frame.image[5, 5, 0]) for frame in frames] == [100] * 4 + [50] * 8  # another mix: at once
+
+
+@pytest.mark.parametrize("stylize", [pipeline.stylize_frames, pipeline.stylize_film])
+def test_small_paintings_take_the_colours_of_the_photo_too(stylize: Painting) -> None:
+    blue = np.zeros((32, 40, 3), np.uint8)
+    blue[..., 2] = 200
+    frames = [Frame(blue, n, n / 30) for n in range(3)]
+    shown = list(stylize(frames, Halving(), lambda at: Look(np.full(1, 90, np.float32), own_colours=True)))
+    assert same_picture(shown[2].image, keep_colours(np.full_like(blue, 90), blue), levels=1)
 
 
 def test_own_colours_keep_the_brightness_of_the_painting() -> None:

@@ -13,11 +13,22 @@ from pathlib import Path
 
 import pytest
 from clips import write_clip
-from fake_films import EACH, Film, Painting, add_mix, flickering, grey, look_at, plain, still_frames
+from fake_films import (
+    EACH,
+    Film,
+    Painting,
+    add_mix,
+    flickering,
+    grey,
+    look_at,
+    plain,
+    still_frames,
+    stylize_film,
+    stylize_frames,
+)
 
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
-from livestyle.pipeline import stylize_film, stylize_frames
 
 
 @EACH
@@ -129,15 +140,19 @@ from livestyle.take import Look
 from livestyle.video_sink import VideoFileSink
 from livestyle.video_source import VideoFileSource
 
-def stylize(image, mix, brush):
-    time.sleep(0.02)
-    return 255 - image
+class Painter:
+    def paint(self, image, mix, brush):
+        time.sleep(0.02)
+        return 255 - image
+
+    def enlarge(self, painted, image):
+        return painted
 
 given, out = map(Path, sys.argv[1:])
 try:
     with VideoFileSource(given) as source, VideoFileSink(out, source.info, template=source) as sink:
         frames = buffered(source, 4, WhenFull.WAIT)
-        for frame in stylize_frames(frames, stylize, lambda at: Look(np.ones(1, np.float32))):
+        for frame in stylize_frames(frames, Painter(), lambda at: Look(np.ones(1, np.float32))):
             sink.write(frame)
             if frame.index == 10:
                 print("going", flush=True)

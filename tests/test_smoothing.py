@@ -190,6 +190,28 @@ def test_in_two_steps_it_is_the_same() -> None:
         assert np.array_equal(one(painted, content, n / 30), two.finish(painted))
 
 
+def test_a_painting_smaller_than_the_picture_moves_along_with_it() -> None:
+    wide = scene(4, 96, 320)
+    smoother, ema = FlowSmoother(0.88), EmaSmoother()
+    for n in range(20):
+        content = np.ascontiguousarray(wide[:, 4 * n : 4 * n + 160])
+        painted = 255 - np.asarray(cv2.resize(content, (96, 58), interpolation=cv2.INTER_AREA), np.uint8)
+        shown, ghost = smoother(painted, content, n / 30), ema(painted, content, n / 30)
+        assert shown.shape == painted.shape
+        assert np.abs(shown.astype(int) - painted).mean() < 5  # its cells are five pixels large
+    assert np.abs(ghost.astype(int) - painted).mean() > 10
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_painting_of_another_size_keeps_its_past(stands: bool) -> None:
+    smoother = FlowSmoother(0.88)
+    smoother(np.full((96, 160, 3), 200, np.uint8), scene(1), 0.0)
+    later = scene(1) if stands else np.roll(scene(1), 2, axis=1)
+    shown = smoother(np.zeros((49, 81, 3), np.uint8), later, 1 / 30)
+    assert shown.shape == (49, 81, 3)
+    assert level(shown[20:, 30:]) > 150
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (15, 200), (17, 33), (48, 64)])
 def test_pictures_of_any_size_are_smoothed(size: tuple[int, int]) -> None:
     smoother = FlowSmoother(0.88)

@@ -186,8 +186,8 @@ def test_a_smaller_picture_is_painted_and_comes_back_at_full_size(
 
 def test_network_and_resampling_are_timed_apart() -> None:
     plain, _ = fake_stylizer()
-    # began, shrunk, painted, enlarged; then the same at full size
-    times = iter([0.0, 1.0, 11.0, 13.0, 20.0, 20.0, 25.0, 25.0])
+    # began, shrunk, painted, another's work, enlarged; then the same at full size
+    times = iter([0.0, 1.0, 11.0, 15.0, 17.0, 20.0, 20.0, 25.0])
     scaled = ScaledStylizer(plain, 0.5, clock=lambda: next(times))
     scaled(picture(96, 96), NEGATIVE)
     assert (scaled.network, scaled.resampling) == (10.0, 3.0)
@@ -232,8 +232,10 @@ def paced(engine: FakeEngine) -> PacedStylizer:
 
 def paint(stylizer: PacedStylizer, seconds: float, times: int = 1) -> None:
     for _ in range(times):
-        shown = stylizer(soft(96, 128), NEGATIVE)
-        assert shown.shape == (96, 128, 3)
+        picture = soft(96, 128)
+        painted = stylizer.paint(picture, NEGATIVE)
+        assert painted.shape[0] == round(96 * stylizer.scale)
+        assert stylizer.enlarge(painted, picture).shape == (96, 128, 3)
         stylizer.finished(seconds)
 
 
@@ -261,17 +263,17 @@ def test_another_brush_is_prepared_beside_the_old_one() -> None:
     with paced(engine) as stylizer:
         large = soft(480, 512)
         for brush in (1.0, 2.0, 2.0, 2.0):
-            stylizer(large, NEGATIVE, brush)
+            stylizer.paint(large, NEGATIVE, brush)
             stylizer.finished(0.05)
         assert stylizer.scale == 1.0
         engine.ready.set()
         while stylizer.scale == 1:
-            assert stylizer(large, NEGATIVE, 2.0).shape == large.shape
+            stylizer.paint(large, NEGATIVE, 2.0)
             stylizer.finished(0.05)
         assert engine.frames[-1].shape[1:3] == (176, 192)
         assert (stylizer.scale, stylizer.changes) == (0.375, 0)
         while stylizer.scale < 0.75:
-            stylizer(large, NEGATIVE, 1.0)
+            stylizer.paint(large, NEGATIVE, 1.0)
             stylizer.finished(0.05)
         assert stylizer.changes == 0
 
