@@ -2,7 +2,7 @@
 """What smoothing costs: milliseconds of one core for each picture.
 
     python tools/smooth_bench.py [--camera models/clip.mp4] [--sizes 640x360,1280x720] [--frames 100]
-        [--flow live]
+        [--flow live] [--brush 1]
 
 begin     the motion of the camera's picture, and the picture shown last moved along: beside the network
 finish    the blend with the painting: what the loop waits for
@@ -10,8 +10,10 @@ both      begin and finish: what a machine without a core to spare pays
 meter     the flicker of the painting before and after
 
 The median and the 95th percentile of so many pictures of the clip, scaled to the size, forth and back. The
-painting is the picture with its colours turned, and noise: the cost does not ask what is painted. cv2 has one
-thread. Times are those of the processor, so that other programs disturb them less than a clock's.
+painting is the picture with its colours turned, and noise: the cost does not ask what is painted. It is as
+large as livestyle paints such a picture with this brush, since it is smoothed before it is enlarged; 0.1 is
+the full size. cv2 has one thread. Times are those of the processor, so that other programs disturb them less
+than a clock's.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ import numpy as np
 from livestyle.flicker import FlickerMeter
 from livestyle.flow import DETAILS, FlowDetail
 from livestyle.frame import Image
+from livestyle.governor import brush_scale
 from livestyle.smoothing import FlowSmoother, parse_smoothing
+from livestyle.upsampling import shrink
 from livestyle.video_source import VideoFileSource
 
 WARM = 5  # pictures that are not counted
@@ -56,12 +60,15 @@ def timed(work: Callable[[], object]) -> tuple[object, float]:
 
 
 def measure(
-    path: Path, width: int, height: int, frames: int, strength: float, detail: FlowDetail
+    path: Path, width: int, height: int, frames: int, strength: float, detail: FlowDetail, brush: float
 ) -> dict[str, dict[str, float]]:
     contents = pictures(path, width, height)
-    noise = np.random.default_rng(0).integers(0, 20, (height, width, 3), np.uint8)
+    scale = brush_scale(height, width, brush)
+    size_hw = (2 * round(scale * height / 2), 2 * round(scale * width / 2))
+    noise = np.random.default_rng(0).integers(0, 20, (*size_hw, 3), np.uint8)
     paintings = [
-        cv2.add(image[..., ::-1].copy(), np.roll(noise, 7 * n, axis=1)) for n, image in enumerate(contents)
+        cv2.add(shrink(image, size_hw)[..., ::-1].copy(), np.roll(noise, 7 * n, axis=1))
+        for n, image in enumerate(contents)
     ]
     smoother, meter = FlowSmoother(strength, detail), FlickerMeter()
     times: dict[str, list[float]] = {"begin": [], "finish": [], "both": [], "meter": []}
@@ -93,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--smooth", type=parse_smoothing, default="strong")
     parser.add_argument("--flow", choices=DETAILS, default="live", help="film: as in `livestyle video`")
+    parser.add_argument("--brush", type=float, default=1.0, help="as in `livestyle video`")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     cv2.setNumThreads(1)
@@ -100,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for size in chosen.sizes.split(","):
         width, height = map(int, size.lower().split("x"))
         result[size] = measure(
-            chosen.camera, width, height, chosen.frames, chosen.smooth, DETAILS[chosen.flow]
+            chosen.camera, width, height, chosen.frames, chosen.smooth, DETAILS[chosen.flow], chosen.brush
         )
     if chosen.json:
         print(json.dumps({"frames": chosen.frames, "threads": 1, "sizes": result}))
