@@ -42,6 +42,9 @@ SKIN_CONTRAST = 100.0
 # Shares of the steps. The style's weight grows until then, where a training begins with nothing: what lost
 # the photo never finds it again.
 STYLE_FULL = 0.1
+# What holds on to the photo's drawing waits until there is a painting to hold: from the first step on, the
+# cheapest answer to it is a tinted photo, and no weight of the style ever leads away from that.
+HELD_FROM, HELD_FULL = 0.2, 0.4
 # What cannot paint yet would hold still by painting nothing. Where a training goes on from a model, it can.
 STABLE_FROM, STABLE_FULL = 0.6, 0.7
 
@@ -83,7 +86,8 @@ class StepLoss:
 class Objective:
     """The losses of a recipe, with the paintings that they lead to.
 
-    from_nothing: the network cannot paint yet, so that style and stability wait (STYLE_FULL, STABLE_FROM).
+    from_nothing: the network cannot paint yet, so that style, structure, evenness, care for faces and
+    stability wait, in this order (STYLE_FULL, HELD_FROM, STABLE_FROM).
     """
 
     loss_network: LossNetwork
@@ -99,7 +103,9 @@ class Objective:
         recipe, device, paintings = state.recipe, state.device, self.paintings
         progress = state.step / recipe.steps
         faces = skin(photos[place])  # of the photo before it is lit
-        care = 1 + recipe.skin_weight * faces
+        held = ramp(progress, HELD_FROM, HELD_FULL) if self.from_nothing else 1.0
+        skin_weight = held * recipe.skin_weight
+        care = 1 + skin_weight * faces
         lamps = torch.Generator().manual_seed(recipe.seed * 32452843 + state.step)
         photos = coloured_light(photos, recipe.light_share, lamps)
         photo, shown = photos[place], shown.part(place)
@@ -142,11 +148,11 @@ class Objective:
             recipe.style_weight * learned * weights * style
             + recipe.palette_weight * learned * self._palette(seen, photo, shown)
             + recipe.content_weight * cared
-            + recipe.structure_weight * structure_distance(seen, target, care)
+            + held * recipe.structure_weight * structure_distance(seen, target, care)
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
-            + recipe.even_weight * unevenness(seen, photo, care)
-            + recipe.skin_weight * SKIN_CONTRAST * contrast_distance(seen, photo, faces)
+            + held * recipe.even_weight * unevenness(seen, photo, care)
+            + skin_weight * SKIN_CONTRAST * contrast_distance(seen, photo, faces)
             + RANGE_WEIGHT * out_of_range(stylized)
         )
         if paintings.patches:

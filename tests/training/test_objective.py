@@ -289,6 +289,25 @@ def test_a_network_that_can_paint_is_asked_for_style_and_calm_from_the_first_ste
     torch.testing.assert_close(from_model.style, from_nothing.style)
 
 
+def test_what_holds_on_to_the_photo_waits_until_there_is_a_painting(tmp_path: Path) -> None:
+    none = {"stability_weight": 0, "even_weight": 0, "style_weight": 0, "palette_weight": 0}
+    held = {"structure_weight": 5, "even_weight": 9}
+    image = random_picture(0)
+    photo = torch.tensor([0.8, 0.6, 0.5])[None, :, None, None] * (0.9 + 0.1 * random_picture(1)[:, :1])
+    plain, careful = (tiny_recipe(tmp_path, steps=100, **(none | more)) for more in ({}, held))
+    faces = replace(careful, skin_weight=3)
+
+    def asked(recipe: Recipe, step: int) -> float:
+        totals = [judged(each, image, photo, step=step).total for each in (recipe, plain)]
+        return float(totals[0] - totals[1])
+
+    assert asked(faces, 0) == asked(faces, 20) == 0
+    assert asked(careful, 40) > 5
+    assert asked(careful, 30) == pytest.approx(asked(careful, 40) / 2, rel=0.01)
+    assert asked(careful, 99) == pytest.approx(asked(careful, 40), rel=0.01)
+    assert asked(faces, 40) > asked(careful, 40) + 5
+
+
 def test_a_longer_run_is_measured_by_the_same_photos(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path)
     network = slim_vgg19(tmp_path / "slim.pt")
