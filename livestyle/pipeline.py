@@ -74,7 +74,7 @@ def stylize_film(
 ) -> Generator[Frame]:
     """As stylize_frames, for frames that need not be waited for: more of them a second, each of them later.
 
-    A thread paints the next frames while this one smooths and enlarges the last, and whoever takes it writes
+    A thread paints the next frames while another smooths and enlarges the last, and whoever takes it writes
     it. detail: how closely motion is followed, where a look is smoothed.
     """
     calm = _Calm(detail, meter)
@@ -84,22 +84,26 @@ def stylize_film(
         shown = painter.enlarge(calm.finish(painted.result(), look), content)
         return replace(frame, image=shown, content=content)
 
-    beside = ThreadPoolExecutor(1, "livestyle network")
+    painting = ThreadPoolExecutor(1, "livestyle network")
+    smoothing = ThreadPoolExecutor(1, "livestyle smoothing")
     with _closing(iter(frames)) as iterator:
         try:
-            coming: deque[tuple[Frame, Image, Look, Future[Image]]] = deque()
+            coming: deque[Future[Frame]] = deque()
             content: Image | None = None
             for frame in iterator:
                 look = look_at(frame.timestamp)
                 if content is None or not look.frozen:
                     content = frame.image
-                coming.append((frame, content, look, beside.submit(_paint, content, painter, look)))
+                painted = painting.submit(_paint, content, painter, look)
+                coming.append(smoothing.submit(smoothed, frame, content, look, painted))
                 if len(coming) > _AHEAD:
-                    yield smoothed(*coming.popleft())
+                    yield coming.popleft().result()
             while coming:
-                yield smoothed(*coming.popleft())
+                yield coming.popleft().result()
         finally:
-            beside.shutdown(cancel_futures=True)  # after Ctrl-C nobody waits for what is not begun
+            # After Ctrl-C nobody waits for what is not begun.
+            painting.shutdown(cancel_futures=True)
+            smoothing.shutdown(cancel_futures=True)
 
 
 class _Calm:
