@@ -27,6 +27,7 @@ from fake_films import (
     stylize_frames,
 )
 
+from livestyle import pipeline
 from livestyle.frame import Frame, Image
 from livestyle.mix import MixVector
 
@@ -61,6 +62,24 @@ def test_a_film_s_next_frame_is_painted_while_the_last_one_is_written() -> None:
     assert first.index == 0
     assert second.wait(5)  # without anybody asking for the second frame
     assert [frame.index for frame in painted] == [1, 2]
+
+
+def test_a_film_s_next_frame_is_enlarged_while_the_last_one_is_written() -> None:
+    second = threading.Event()
+
+    class Painter:
+        def paint(self, image: Image, mix: MixVector, brush: float) -> Image:
+            return image
+
+        def enlarge(self, painted: Image, image: Image) -> Image:
+            if image[0, 0, 0] == 1:
+                second.set()
+            return painted
+
+    frames = pipeline.stylize_film((Frame(grey(n), n, n / 30) for n in range(3)), Painter(), plain(0.6))
+    assert next(frames).index == 0
+    assert second.wait(5)  # without anybody asking for the second frame
+    assert [frame.index for frame in frames] == [1, 2]
 
 
 def test_a_film_that_is_stopped_paints_nothing_more() -> None:
