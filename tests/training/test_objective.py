@@ -248,6 +248,32 @@ def test_half_of_a_style_leaves_out_half_as_much(tmp_path: Path) -> None:
     assert float(half.content) == pytest.approx(0, abs=1e-6)
 
 
+def test_beyond_its_strength_a_style_is_asked_for_as_it_is_and_the_photo_is_let_go_of(tmp_path: Path) -> None:
+    photo = torch.tensor([0.8, 0.6, 0.5])[None, :, None, None] * (0.9 + 0.1 * random_picture(1)[:, :1])
+    image = random_picture(0)
+    of_photo = {"content_weight": 7, "structure_weight": 5, "even_weight": 9, "skin_weight": 2}
+    without = dict.fromkeys(of_photo, 0)
+    recipes = [tiny_recipe(tmp_path, stability_weight=0, **each) for each in (without, of_photo)]
+
+    def asked(strength: float) -> tuple[StepLoss, float]:
+        plain, held = (judged(recipe, image, photo, strength=strength) for recipe in recipes)
+        return plain, float(held.total - plain.total)
+
+    whole, at_whole = asked(1.0)
+    bold, at_bold = asked(1.5)
+    between, at_between = asked(1.25)
+    torch.testing.assert_close(bold.total, whole.total)  # style, palette, grid and range do not change
+    torch.testing.assert_close(between.style, whole.style)
+    assert at_whole > 5
+    assert [at_bold / at_whole, at_between / at_whole] == pytest.approx([0.2, 0.6], rel=1e-3)
+
+
+def test_beyond_its_strength_a_style_is_no_negative_of_the_photo(tmp_path: Path) -> None:
+    shown = Shown(torch.tensor([2]), torch.tensor([0]), torch.tensor([1.5]))
+    torch.testing.assert_close(shown.mix(4), torch.tensor([[-0.5, 0, 1.5, 0]]))  # with_strength's
+    assert shown.share.tolist() == [1]
+
+
 def test_by_coloured_light_faces_are_still_known_and_the_lit_photo_is_what_is_kept(tmp_path: Path) -> None:
     photo = torch.tensor([0.8, 0.6, 0.5])[None, :, None, None] * (0.9 + 0.1 * random_picture(1)[:, :1])
     recipe = tiny_recipe(
