@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -85,6 +86,7 @@ class MotionTracker:
         self._area, self._stands = detail.area, detail.stands
         self._confidence = np.exp(-((np.arange(256) / detail.doubt) ** 2)).astype(np.float32)
         self._before: Image | None = None  # (h, w), grey
+        self._scratch = _Scratch(0, 0)
         self._whole: tuple[int, ...] = ()
         self._timestamp = 0.0
 
@@ -105,38 +107,59 @@ class MotionTracker:
 
     def _compare(self, before: Image, now: Image, elapsed: float) -> Motion | None:
         height, width = now.shape
+        if self._scratch.size_hw != (height, width):
+            self._scratch = _Scratch(height, width)
+        scratch = self._scratch
         if np.array_equal(before, now) or min(height, width) < _SMALLEST:
-            flow = np.zeros((height, width, 2), np.float32)
+            flow, stands = np.zeros((height, width, 2), np.float32), True
         else:
             # A fresh array: the search would take an old one as its first guess.
             flow = np.asarray(self._search.calc(now, before, None), np.float32)  # type: ignore[call-overload]
-            moves = cv2.magnitude(flow[..., 0], flow[..., 1]) >= self._stands
-            flow = np.asarray(cv2.copyTo(flow, moves.astype(np.uint8)), np.float32)
-        stands = not flow.any()
+            cv2.split(flow, scratch.parts)
+            cv2.magnitude(scratch.parts[0], scratch.parts[1], magnitude=scratch.length)
+            still = scratch.length < self._stands
+            cv2.copyTo(scratch.nothing[1], still.view(np.uint8), dst=flow)
+            stands = bool(still.all())
         # What comes from outside is 0, which nothing inside is.
         warped = before if stands else warp(before, flow, cv2.BORDER_CONSTANT)
         difference = np.asarray(cv2.blur(cv2.absdiff(warped, now), (5, 5)), np.uint8)
         alike = difference < _ALIKE
         confidence = np.asarray(cv2.LUT(difference, self._confidence), np.float32)
         if not stands:
-            alike &= warped > 0
-            confidence *= warped > 0
-            confidence *= _wholeness(flow)
+            outside = warped == 0
+            alike &= ~outside
+            _wholeness(scratch.parts, scratch.length)
+            cv2.multiply(confidence, scratch.length, dst=confidence)
+            cv2.copyTo(scratch.nothing[0], outside.view(np.uint8), dst=confidence)
         if np.count_nonzero(alike) < CUT * alike.size:
             return None
         return Motion(flow, confidence, elapsed, stands)
 
 
-def _wholeness(flow: Field) -> Field:
-    """How much a flow keeps neighbours together: 1 is a shift, near 0 a tear. Shapes: (h, w, 2) -> (h, w)."""
-    height, width = flow.shape[:2]
-    half = cv2.resize(flow, (width // 2, height // 2), interpolation=cv2.INTER_AREA)  # a quarter of the work
-    across = cv2.Sobel(half, cv2.CV_32F, 1, 0, scale=1 / 16)
-    down = cv2.Sobel(half, cv2.CV_32F, 0, 1, scale=1 / 16)
-    squares = cv2.add(cv2.multiply(across, across), cv2.multiply(down, down))
-    total = cv2.transform(squares, np.full((1, 2), -1 / _TORN, np.float32))
-    whole = cv2.exp(cv2.blur(total, (5, 5)))
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+class _Scratch:
+    """Memory of one size to work in: what is fresh costs as much as what is done with it."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.size_hw = height, width
+        self.nothing = np.zeros((height, width), np.float32), np.zeros((height, width, 2), np.float32)
+        self.parts = [np.empty((height, width), np.float32) for _ in range(2)]
+        self.length = np.empty((height, width), np.float32)
+
+
+def _wholeness(flow: Sequence[Field], whole: Field) -> None:
+    """How much a flow keeps neighbours together: 1 is a shift, near 0 a tear. Shapes: all (h, w).
+
+    flow: x and y. whole: what is written.
+    """
+    height, width = whole.shape
+    half = width // 2, height // 2  # a quarter of the work
+    total = np.zeros(half[::-1], np.float32)
+    for part in flow:
+        smaller = cv2.resize(part, half, interpolation=cv2.INTER_AREA)
+        for across, down in ((1, 0), (0, 1)):
+            cv2.accumulateSquare(cv2.Sobel(smaller, cv2.CV_32F, across, down, scale=1 / 16), total)
+    kept = cv2.exp(np.asarray(cv2.blur(total, (5, 5)), np.float32) * (-1 / _TORN))
+    cv2.resize(kept, (width, height), dst=whole, interpolation=cv2.INTER_LINEAR)
 
 
 def small_size_hw(image: Image, area: int) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from livestyle.flow import LIVE, FlowDetail, Motion, MotionTracker
 from livestyle.frame import Image
+from livestyle.planes import Plane, PlaneMemory, Planes
 
 # What people choose from; the numbers are FlowSmoother's strength.
 SMOOTHING = {"off": 0.0, "light": 0.6, "strong": 0.92}
@@ -18,7 +18,7 @@ _LONGEST = 0.95  # of the strength: more and what is seen no longer comes from w
 _REFERENCE = 1 / 30  # seconds, in which the strength is what is left
 # A mix that moves is shown at most this far behind: 5 % of the way from one style to another.
 LAG = 0.05
-_BAND = 64  # rows that are blended at once, so that they stay in the cache
+_BAND = 128  # rows that are blended at once, so that they stay in the cache
 
 # The average of the past alone, which ghosts: kept to compare with.
 TIME_CONSTANT = 0.08  # seconds
@@ -54,9 +54,9 @@ class FlowSmoother:
 
     Flow and confidence are MotionTracker's, so that what was hidden, and everything after a cut, is new. The
     strength is per time: 15 and 60 frames a second look alike. The last factor bounds how far a mix that
-    moves is shown behind, whatever the rate. Brightness is moved with a bicubic kernel, which loses less than
-    a bilinear one, time after time. Colours (Cr and Cb) have half the size, as in most videos, which saves a
-    third of the time.
+    moves is shown behind, whatever the rate. Brightness is moved with a kernel of 4x4 pixels, which loses
+    less than a bilinear one, time after time. Colours (Cr and Cb) have half the size, as in most videos,
+    which saves a third of the time.
 
     strength: 0 (the painting itself) to 1; it may be changed between frames. detail: how closely the motion
     is followed: LIVE, or FILM where a few milliseconds more do not count. Unlike Ruder et al. 2016
@@ -73,9 +73,9 @@ class FlowSmoother:
         self.strength = strength
         self.motion: Motion | None = None  # of the picture begun last; None where there is no past
         self._tracker = MotionTracker(detail)
-        self._memory: _Memory | None = None
-        self._shown: _Planes | None = None
-        self._warped: _Planes | None = None  # _shown where the picture begun last has it
+        self._memory: PlaneMemory | None = None
+        self._shown: Planes | None = None
+        self._warped: Planes | None = None  # _shown where the picture begun last has it
         self._frames = 0
 
     def __call__(self, painted: Image, content: Image, timestamp: float, mix_change: float = 0.0) -> Image:
@@ -103,7 +103,7 @@ class FlowSmoother:
             self._shown = None
             return painted
         if self._memory is None or self._memory.size_hw != painted.shape[:2]:
-            self._memory = _Memory(*painted.shape[:2])
+            self._memory = PlaneMemory(*painted.shape[:2])
             warped = None if warped is None else self._memory.fitted(warped)
         # What has no past loses its finest colours too: they would flicker as they come and go.
         shown = self._memory.planes(painted)
@@ -126,10 +126,8 @@ class FlowSmoother:
     def _blend(self, old: Plane, painted: Plane, weights: Plane) -> None:
         """Take `painted` towards `old`, in place. weights: of the old one, in 1/256, of any size."""
         weights = np.asarray(
-            cv2.resize(weights, painted.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8
+            cv2.resize(weights, painted.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8
         )
-        if painted.ndim == 3:
-            weights = np.asarray(cv2.merge([weights] * painted.shape[2]), np.uint8)
         # Rounding to the nearest would stop a few levels before the painting, for ever; rounding towards it
         # would let a flicker of a level or two through. So it is a level less now and then.
         less = int(self._frames % 4 == 0)
@@ -144,79 +142,6 @@ class FlowSmoother:
             # Saturation leaves the one where the old picture is brighter, the other where it is darker.
             up = cv2.min(towards, darker)
             cv2.subtract(cv2.add(new, up), cv2.subtract(towards, up), dst=new)
-
-
-Plane = npt.NDArray[np.uint8]  # (H, W), or (H, W, 2)
-
-
-class _Planes(NamedTuple):
-    """A picture as it is smoothed: brightness (H, W), Cr and Cb (H / 2, W / 2, 2)."""
-
-    brightness: Plane
-    colours: Plane
-
-
-class _Memory:
-    """Takes pictures of one size apart and together, and moves them, in the same memory each time.
-
-    New memory for every picture would cost more than the arithmetic.
-    """
-
-    def __init__(self, height: int, width: int) -> None:
-        self.size_hw = height, width
-        self._half_hw = half = -(-height // 2), -(-width // 2)
-        self._picture = np.empty((height, width, 3), np.uint8)
-        self._channels = [np.empty((height, width), np.uint8) for _ in range(2)]
-        self._small = [np.empty(half, np.uint8) for _ in range(2)]
-        # Of this picture, and of the one before: that is moved while it is still needed.
-        self._turns = [
-            _Planes(np.empty((height, width), np.uint8), np.empty((*half, 2), np.uint8)) for _ in range(2)
-        ]
-        self._moved = _Planes(np.empty((height, width), np.uint8), np.empty((*half, 2), np.uint8))
-        self._flows = np.empty((height, width, 2), np.float32), np.empty((*half, 2), np.float32)
-
-    def planes(self, picture: Image) -> _Planes:
-        self._turns.reverse()
-        planes = self._turns[0]
-        cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb, dst=self._picture)
-        cv2.extractChannel(self._picture, 0, dst=planes.brightness)
-        for number in range(2):  # of two channels at once it takes three times as long
-            channel, small = self._channels[number], self._small[number]
-            cv2.extractChannel(self._picture, 1 + number, dst=channel)
-            cv2.resize(channel, small.shape[::-1], dst=small, interpolation=cv2.INTER_AREA)
-        cv2.merge(self._small, dst=planes.colours)
-        return planes
-
-    def picture(self, planes: _Planes) -> Image:
-        for number in range(2):
-            channel, small = self._channels[number], self._small[number]
-            cv2.extractChannel(planes.colours, number, dst=small)
-            cv2.resize(small, channel.shape[::-1], dst=channel, interpolation=cv2.INTER_LINEAR)
-        cv2.merge([planes.brightness, *self._channels], dst=self._picture)
-        return np.asarray(cv2.cvtColor(self._picture, cv2.COLOR_YCrCb2RGB), np.uint8)
-
-    def fitted(self, planes: _Planes) -> _Planes:
-        """Planes of another size, at this one."""
-        sizes = [self._moved.brightness.shape[::-1], self._half_hw[::-1]]
-        return _Planes(*(np.asarray(cv2.resize(p, s), np.uint8) for p, s in zip(planes, sizes, strict=True)))
-
-    def move(self, planes: _Planes, motion: Motion) -> _Planes:
-        kernels = cv2.INTER_CUBIC, cv2.INTER_LINEAR
-        for plane, moved, whole, kernel in zip(planes, self._moved, self._flows, kernels, strict=True):
-            height, width = plane.shape[:2]
-            scale = (width / motion.size_hw[1], height / motion.size_hw[0], 0.0, 0.0)
-            flow = cv2.multiply(motion.flow, scale)  # type: ignore[call-overload]
-            cv2.resize(flow, (width, height), dst=whole, interpolation=cv2.INTER_LINEAR)
-            # A map of differences saves a pass over the picture; cv2's own types do not know it.
-            cv2.remap(  # type: ignore[call-overload]
-                plane,
-                whole,
-                None,
-                kernel | cv2.WARP_RELATIVE_MAP,
-                dst=moved,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-        return self._moved
 
 
 class EmaSmoother:

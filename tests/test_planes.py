@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from livestyle.flow import Field, Motion
+from livestyle.planes import PlaneMemory, Planes
+
+HEIGHT, WIDTH = 96, 160
+
+
+def motion_of(x: Field, y: Field) -> Motion:
+    return Motion(np.dstack([x, y]).astype(np.float32), np.ones(x.shape, np.float32), 1 / 30, stands=False)
+
+
+def even_motion(x: float, y: float, height: int = HEIGHT // 2, width: int = WIDTH // 2) -> Motion:
+    """Of a picture half as large: x and y in pixels of the whole one."""
+    return motion_of(np.full((height, width), x / 2), np.full((height, width), y / 2))
+
+
+def textured(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Planes:
+    """Strokes some pixels wide, at a contrast where nothing is cut off."""
+    random = np.random.default_rng(seed)
+    picture = random.normal(128, 90, (height, width, 3)).astype(np.float32)
+    blurred = cv2.GaussianBlur(picture, (0, 0), 1.2)
+    planes = PlaneMemory(height, width).planes(np.clip(128 + 2 * (blurred - 128), 20, 235).astype(np.uint8))
+    return Planes(*(plane.copy() for plane in planes))
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (2, 4), (-6, 2)])
+def test_what_moves_by_whole_pixels_stays_as_sharp_as_it_is(x: int, y: int) -> None:
+    planes = textured(1)
+    moved = PlaneMemory(HEIGHT, WIDTH).move(planes, even_motion(x, y))
+    for old, new, part in zip(planes, moved, (1, 2, 2), strict=True):
+        inner = np.s_[8:-8, 8:-8]
+        assert np.array_equal(new[inner], np.roll(old, (-y // part, -x // part), (0, 1))[inner])
+
+
+def test_half_way_between_pixels_four_of_them_count() -> None:
+    planes = Planes(*(np.full_like(plane, 80) for plane in textured(1)))
+    planes.brightness[:, 80:] = 160
+    moved = PlaneMemory(HEIGHT, WIDTH).move(planes, even_motion(0.5, 0)).brightness
+    # -1 5 5 -1 eighths of 80 and 160: 10 under, the middle, and 10 over.
+    assert moved[40, 76:83].tolist() == [80, 80, 70, 120, 170, 160, 160]
+    quarter = PlaneMemory(HEIGHT, WIDTH).move(planes, even_motion(0.25, 0)).brightness
+    assert quarter[40, 76:83].tolist() == [
+        80,
+        80,
+        75,
+        100,
+        165,
+        160,
+        160,
+    ]  # half of that, half of what is there
+
+
+def test_moving_again_and_again_costs_as_little_of_the_strokes_as_a_bicubic_kernel() -> None:
+    planes, memory = textured(2), PlaneMemory(HEIGHT, WIDTH)
+    random = np.random.default_rng(3)
+    parts: dict[str, np.ndarray] = {}
+    ours = cubic = linear = planes.brightness.astype(np.uint8)
+    for _ in range(8):
+        there = [random.uniform(-1.5, 1.5, (HEIGHT // 2, WIDTH // 2)) for _ in range(2)]
+        x, y = (cv2.GaussianBlur(part, (0, 0), 8) * 6 for part in there)
+        ours = memory.move(planes._replace(brightness=ours), motion_of(x, y)).brightness.copy()
+        flow = cv2.resize(2 * np.dstack([x, y]).astype(np.float32), (WIDTH, HEIGHT))
+        cubic, linear = (
+            cv2.remap(plane, flow, None, kernel | cv2.WARP_RELATIVE_MAP, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+            for plane, kernel in ((cubic, cv2.INTER_CUBIC), (linear, cv2.INTER_LINEAR))
+        )
+    parts = {"ours": ours, "cubic": cubic, "linear": linear}
+    inner = np.s_[8:-8, 8:-8]
+    energy = {
+        name: np.square(np.diff(plane[inner].astype(float))).mean()
+        / np.square(np.diff(planes.brightness[inner].astype(float))).mean()
+        for name, plane in parts.items()
+    }
+    assert energy["linear"] < 0.6
+    assert energy["ours"] == pytest.approx(energy["cubic"], rel=0.1)
+    assert energy["ours"] > 0.85
+    assert np.abs(ours[inner].astype(int) - cubic[inner]).mean() < 3
+
+
+def test_a_motion_of_another_size_is_enlarged_along_each_side() -> None:
+    planes = textured(4)
+    memory = PlaneMemory(HEIGHT, WIDTH)
+    for height, width in ((48, 80), (24, 80), (48, 40), (96, 160)):
+        motion = motion_of(
+            np.full((height, width), 4 * width / WIDTH), np.full((height, width), 6 * height / HEIGHT)
+        )
+        moved = memory.move(planes, motion).brightness
+        assert np.array_equal(moved[8:-8, 8:-8], planes.brightness[14:-2, 12:-4])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1), (5, 7), (96, 160)])
+def test_pictures_of_any_size_come_back(size: tuple[int, int]) -> None:
+    picture = np.full((*size, 3), (200, 90, 40), np.uint8)
+    memory = PlaneMemory(*size)
+    planes = memory.planes(picture)
+    assert [plane.shape for plane in planes] == [size, *[(-(-size[0] // 2), -(-size[1] // 2))] * 2]
+    moved = memory.move(planes, motion_of(*np.zeros((2, *size))))
+    assert np.abs(memory.picture(moved).astype(int) - picture).max() <= 1
