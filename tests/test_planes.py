@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from livestyle.flow import Field, Motion
+from livestyle.flow import Motion
 from livestyle.planes import PlaneMemory, Planes
 
 HEIGHT, WIDTH = 96, 160
 
 
-def motion_of(x: Field, y: Field) -> Motion:
+def motion_of(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> Motion:
     return Motion(np.dstack([x, y]).astype(np.float32), np.ones(x.shape, np.float32), 1 / 30, stands=False)
 
 
@@ -58,11 +59,10 @@ def test_half_way_between_pixels_four_of_them_count() -> None:
 def test_moving_again_and_again_costs_as_little_of_the_strokes_as_a_bicubic_kernel() -> None:
     planes, memory = textured(2), PlaneMemory(HEIGHT, WIDTH)
     random = np.random.default_rng(3)
-    parts: dict[str, np.ndarray] = {}
     ours = cubic = linear = planes.brightness.astype(np.uint8)
     for _ in range(8):
         there = [random.uniform(-1.5, 1.5, (HEIGHT // 2, WIDTH // 2)) for _ in range(2)]
-        x, y = (cv2.GaussianBlur(part, (0, 0), 8) * 6 for part in there)
+        x, y = (np.asarray(6 * cv2.GaussianBlur(part, (0, 0), 8), np.float32) for part in there)
         ours = memory.move(planes._replace(brightness=ours), motion_of(x, y)).brightness.copy()
         flow = cv2.resize(2 * np.dstack([x, y]).astype(np.float32), (WIDTH, HEIGHT))
         cubic, linear = (
