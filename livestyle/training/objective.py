@@ -49,7 +49,8 @@ HELD_FROM, HELD_FULL = 0.2, 0.4
 # What cannot paint yet would hold still by painting nothing. Where a training goes on from a model, it can.
 STABLE_FROM, STABLE_FULL = 0.6, 0.7
 # What is left at the largest strength of all that holds on to the photo. The painting's own statistics are
-# asked for still, so that more strength is a bolder drawing, not more contrast and neon colours.
+# asked for still, so that more strength is a bolder drawing, not more contrast and neon colours. Evenness
+# stays: without it walls became soft patches there.
 HELD_AT_STRONGEST = 0.2
 
 
@@ -163,7 +164,6 @@ class Objective:
         of_photo = (
             recipe.content_weight * cared
             + held * recipe.structure_weight * structure_distance(seen, target, care)
-            + held * recipe.even_weight * unevenness(seen, photo, care)
             + skin_weight * SKIN_CONTRAST * contrast_distance(seen, photo, faces)
         )
         total = (
@@ -172,6 +172,7 @@ class Objective:
             + shown.held.to(device) * of_photo
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
+            + held * recipe.even_weight * unevenness(seen, photo, care)
             + RANGE_WEIGHT * out_of_range(stylized)
         )
         if paintings.patches:
