@@ -53,7 +53,7 @@ class _HeadGram(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight, bias)
         gram, strip = x.new_zeros(len(weight), len(weight)), x.new_empty(STRIP, len(weight))
-        for part in x.split(STRIP):
+        for part in torch.split(x, STRIP):
             f = torch.addmm(bias, part, weight.T, out=strip[: len(part)]).relu_()
             gram.addmm_(f.T, f)
         return gram / len(x)
@@ -64,7 +64,7 @@ class _HeadGram(torch.autograd.Function):
         slope = (gradients[0] + gradients[0].T) / len(x)
         found = torch.empty_like(x)
         strips = x.new_empty(2, STRIP, len(weight))
-        for part, there in zip(x.split(STRIP), found.split(STRIP), strict=True):
+        for part, there in zip(torch.split(x, STRIP), torch.split(found, STRIP), strict=True):
             f = torch.addmm(bias, part, weight.T, out=strips[0, : len(part)]).relu_()
             uphill = torch.mm(f, slope, out=strips[1, : len(part)]).mul_(f.sign_())
             torch.mm(uphill, weight, out=there)
