@@ -34,7 +34,7 @@ class FlowDetail(NamedTuple):
 
 # A millisecond: of a small picture, as closely as a face needs.
 LIVE = FlowDetail(320 * 180, 5, 4, 0, 24.0, 0.1)
-# Four times that. What it follows so closely can be believed with less of a likeness.
+# Ten times that. What it follows so closely can be believed with less of a likeness.
 FILM = FlowDetail(640 * 360, 5, 8, 3, 36.0, 0.03)
 DETAILS = {"live": LIVE, "film": FILM}
 # Squared pixels a pixel: neighbours that are torn apart by more were mistaken, and a painting moved by

@@ -16,7 +16,7 @@ Plane = npt.NDArray[np.uint8]  # (H, W)
 
 
 class Planes(NamedTuple):
-    """A picture as it is smoothed: brightness (H, W), Cr and Cb (H / 2, W / 2)."""
+    """A picture as it is smoothed: brightness (H, W), Cr and Cb (H / 2, W / 2), rounded up."""
 
     brightness: Plane
     red: Plane
@@ -89,13 +89,14 @@ class PlaneMemory:
         return self._moved
 
 
-# What lies half way between pixels, by four of them. A bilinear kernel blurs what lies between these and the
-# pixels themselves: -1 and 9 sixteenths, a cubic through the four, would let edges go soft with time.
-_BETWEEN = np.array([-1, 5, 5, -1], np.float32) / 8
+# What lies half way between pixels, by four of them, as cv2's bicubic kernel has it: sharper than a cubic's
+# -2 and 18, since a bilinear one blurs what lies between these and the pixels themselves. -4 and 20 kept
+# more, and a steady pan of half a pixel rang louder with each picture, until all was stripes.
+_BETWEEN = np.array([-3, 19, 19, -3], np.float32) / 32
 
 
 class DoubledPlane:
-    """Moves a plane as a bicubic kernel would, in two thirds of the time: bilinear, of one twice as large.
+    """Moves a plane about as a bicubic kernel does, in three fifths of the time: bilinear, of twice the size.
 
     Its even pixels are those of the plane, so that what moves by whole pixels stays as sharp as it is.
     """
@@ -118,6 +119,8 @@ class DoubledPlane:
         wide = self._wide.reshape(height, 2 * width)
         cv2.filter2D(wide, -1, _BETWEEN[:, None], dst=self._below, anchor=(0, 1), borderType=edge)
         self._whole[:, 0], self._whole[:, 1] = wide, self._below
+        # Between the last pixels and what is outside there is nothing but those.
+        self._whole[:, :, -1], self._whole[-1, 1] = self._whole[:, :, -2], self._whole[-1, 0]
         scales = 2 * width / flow[0].shape[1], 2 * height / flow[0].shape[0]
         for part, scale, pixels, places in zip(flow, scales, self._pixels, self._places, strict=True):
             cv2.resize(part, (width, height), dst=places, interpolation=cv2.INTER_LINEAR)

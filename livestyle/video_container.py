@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-LONGEST_SIDE = 16384  # pixels; beyond it, one frame takes more than 800 MB
+LONGEST_SIDE = 16383  # pixels; beyond it, one frame takes 800 MB, and smoothing doubles what cv2 moves
 _PICTURE_FORMATS = ("gif", "apng", "ico")
 # libav reads playlists and scripts too, which open whatever file they name, and "image2" opens a photo's
 # neighbours by a number in its name. All of these hold what they show themselves.

@@ -42,21 +42,21 @@ def test_half_way_between_pixels_four_of_them_count() -> None:
     planes = Planes(*(np.full_like(plane, 80) for plane in textured(1)))
     planes.brightness[:, 80:] = 160
     moved = PlaneMemory(HEIGHT, WIDTH).move(planes, even_motion(0.5, 0)).brightness
-    # -1 5 5 -1 eighths of 80 and 160: 10 under, the middle, and 10 over.
-    assert moved[40, 76:83].tolist() == [80, 80, 70, 120, 170, 160, 160]
+    # -3 19 19 -3 of 32, of 80 and 160: 7.5 under, the middle, and 7.5 over.
+    assert moved[40, 76:83].tolist() == [80, 80, 72, 120, 168, 160, 160]
     quarter = PlaneMemory(HEIGHT, WIDTH).move(planes, even_motion(0.25, 0)).brightness
     assert quarter[40, 76:83].tolist() == [
         80,
         80,
-        75,
+        76,
         100,
-        165,
+        164,
         160,
         160,
-    ]  # half of that, half of what is there
+    ]  # half way from there to the pixels
 
 
-def test_moving_again_and_again_costs_as_little_of_the_strokes_as_a_bicubic_kernel() -> None:
+def test_moving_again_and_again_costs_few_of_the_strokes_and_adds_none() -> None:
     planes, memory = textured(2), PlaneMemory(HEIGHT, WIDTH)
     random = np.random.default_rng(3)
     ours = cubic = linear = planes.brightness.astype(np.uint8)
@@ -76,10 +76,17 @@ def test_moving_again_and_again_costs_as_little_of_the_strokes_as_a_bicubic_kern
         / np.square(np.diff(planes.brightness[inner].astype(float))).mean()
         for name, plane in parts.items()
     }
-    assert energy["linear"] < 0.6
-    assert energy["ours"] == pytest.approx(energy["cubic"], rel=0.1)
-    assert energy["ours"] > 0.85
-    assert np.abs(ours[inner].astype(int) - cubic[inner]).mean() < 3
+    assert energy["linear"] < 0.5
+    assert 0.7 < energy["ours"] < 1 < energy["cubic"]  # cv2's kernel rings
+
+
+def test_outside_there_is_what_lies_at_the_edge() -> None:
+    planes = Planes(*(np.full_like(plane, 100) for plane in textured(1)))
+    planes.brightness[:, -1] = planes.brightness[-1] = 200
+    moved = PlaneMemory(HEIGHT, WIDTH).move(planes, even_motion(3, 3)).brightness
+    assert (moved[-3:] == 200).all()
+    assert (moved[:, -3:] == 200).all()
+    assert (moved[:-4, :-4] == 100).all()
 
 
 def test_a_motion_of_another_size_is_enlarged_along_each_side() -> None:

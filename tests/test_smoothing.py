@@ -182,6 +182,23 @@ def test_what_stands_is_not_resampled_while_something_else_moves() -> None:
     assert (shown != painted).any()
 
 
+@pytest.mark.parametrize("step", [0.5, 1.5])
+def test_a_steady_pan_between_pixels_never_rings_louder(step: float) -> None:
+    wide = np.asarray(cv2.GaussianBlur(scene(9, 120, 400), (0, 0), 0.8), np.uint8)
+    noise = np.random.default_rng(0).normal(0, 25, wide.shape)
+    wide = np.clip(wide + cv2.GaussianBlur(noise, (0, 0), 0.9) * 2, 0, 255).astype(np.uint8)
+    smoother, fps = FlowSmoother(), 60
+    for n in range(60):
+        shift = np.array([[1, 0, -step * n], [0, 1, -0.5 * n]], np.float32)
+        content = np.asarray(cv2.warpAffine(wide, shift, (160, 80), flags=cv2.INTER_CUBIC), np.uint8)
+        shown = smoother(content, content, n / fps)
+    energy = [
+        np.square(np.diff(picture[16:-16, 16:-16].astype(float), axis=1)).mean()
+        for picture in (shown, content)
+    ]
+    assert energy[0] < 1.3 * energy[1]
+
+
 def test_in_two_steps_it_is_the_same() -> None:
     one, two = FlowSmoother(0.7), FlowSmoother(0.7)
     for n in range(6):

@@ -72,7 +72,7 @@ class Shown:
         return self.strength.clamp(max=1)
 
     @property
-    def held(self) -> Tensor:
+    def photo_share(self) -> Tensor:
         """Share of the weights that hold on to the photo: 1 up to strength 1, 0.2 at 1.5. Shape (B,)."""
         beyond = (self.strength - 1).clamp(min=0) / (STRONGEST - 1)
         return 1 - (1 - HELD_AT_STRONGEST) * beyond
@@ -156,9 +156,10 @@ class Objective:
         maps = features[layer].float(), wanted[layer].float()
         content = content_distance(*maps) / paintings.content_baseline
         cared = content_distance(*maps, care) / paintings.content_baseline
+        colours = torch.zeros_like(content)  # no boldness lets go of these: nothing else asks for any
         if bool(own.any()):
             colours = own.to(device) * chroma_distance(seen, photo)
-            content, cared = content + colours, cared + colours
+            content = content + colours
         weights = (state.style_weights * paintings.weight)[labels].to(device)
         learned = ramp(progress, 0.0, STYLE_FULL) if self.from_nothing else 1.0
         of_photo = (
@@ -169,7 +170,8 @@ class Objective:
         total = (
             recipe.style_weight * learned * weights * style
             + recipe.palette_weight * learned * self._palette(seen, photo, shown)
-            + shown.held.to(device) * of_photo
+            + shown.photo_share.to(device) * of_photo
+            + recipe.content_weight * colours
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
             + held * recipe.even_weight * unevenness(seen, photo, care)
