@@ -35,9 +35,9 @@ class FlickerMeter:
         √E_warp = sqrt(mean_t [sum_p c(p) ‖O_t(p) − O_{t−1}(p + flow(p))‖² / sum_p c(p)])
 
     ‖·‖²: mean of the three channels, O in [0, 1]. c: confidence. Unlike Lai et al. 2018 (arXiv:1808.00449),
-    on the small pictures on which the motion was found (384x216 or less), with their flow. So it has a floor,
-    because such a flow is off by a fraction of a pixel, and it does not see what flickers within one small
-    pixel: it compares moments of one show. tools/flicker.py compares networks.
+    on the small pictures on which the motion was found (320x180 live, 640x360 in a film), with their flow. So
+    it has a floor, because such a flow is off by a fraction of a pixel, and it does not see what flickers
+    within one small pixel: it compares moments of one show. tools/flicker.py compares networks.
 
     One thread calls it, any thread reads.
     """

@@ -19,8 +19,8 @@ class Planes(NamedTuple):
     """A picture as it is smoothed: brightness (H, W), Cr and Cb (H / 2, W / 2), rounded up."""
 
     brightness: Plane
-    red: Plane
-    blue: Plane
+    cr: Plane
+    cb: Plane
 
 
 class PlaneMemory:

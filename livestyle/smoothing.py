@@ -56,7 +56,7 @@ class FlowSmoother:
     strength is per time: 15 and 60 frames a second look alike. The last factor bounds how far a mix that
     moves is shown behind, whatever the rate. Brightness is moved with a kernel of 4x4 pixels, which loses
     less than a bilinear one, time after time. Colours (Cr and Cb) have half the size, as in most videos,
-    which saves a third of the time.
+    which saves time.
 
     strength: 0 (the painting itself) to 1; it may be changed between frames. detail: how closely the motion
     is followed: LIVE, or FILM where a few milliseconds more do not count. Unlike Ruder et al. 2016
