@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from livestyle.mix import STRONGEST
 from livestyle.training.abstraction import abstracted
 from livestyle.training.features import LossNetwork
 from livestyle.training.losses import (
@@ -48,34 +47,18 @@ STYLE_FULL = 0.1
 HELD_FROM, HELD_FULL = 0.2, 0.4
 # What cannot paint yet would hold still by painting nothing. Where a training goes on from a model, it can.
 STABLE_FROM, STABLE_FULL = 0.6, 0.7
-# What is left at the largest strength of all that holds on to the photo. The painting's own statistics are
-# asked for still, so that more strength is a bolder drawing, not more contrast and neon colours. Evenness
-# stays: without it walls became soft patches there.
-HELD_AT_STRONGEST = 0.2
 
 
 @dataclass(frozen=True)
 class Shown:
     """What each sample of a step shows: `strength` of the row in `labels`, the rest of that in `others`.
 
-    Shapes: (B,) int64 in 1 … N, (B,) int64 in 0 … N with 0 for "original", (B,) float in [0, 1.5]; above 1
-    only with "original".
+    Shapes: (B,) int64 in 1 … N, (B,) int64 in 0 … N with 0 for "original", (B,) float in [0, 1].
     """
 
     labels: Tensor
     others: Tensor
     strength: Tensor
-
-    @property
-    def share(self) -> Tensor:
-        """How far the losses ask for the style: all of it from strength 1 on. Shape (B,)."""
-        return self.strength.clamp(max=1)
-
-    @property
-    def photo_share(self) -> Tensor:
-        """Share of the weights that hold on to the photo: 1 up to strength 1, 0.2 at 1.5. Shape (B,)."""
-        beyond = (self.strength - 1).clamp(min=0) / (STRONGEST - 1)
-        return 1 - (1 - HELD_AT_STRONGEST) * beyond
 
     def part(self, place: slice) -> Shown:
         """These samples alone."""
@@ -130,7 +113,7 @@ class Objective:
         mix = shown.mix(len(recipe.styles) + 1).to(device)
         own = self._own_colours(shown)
         # Half of a style leaves out half of what the whole one does.
-        share = torch.where(shown.others == 0, shown.share, 1.0).to(device)[:, None, None, None]
+        share = torch.where(shown.others == 0, shown.strength, 1.0).to(device)[:, None, None, None]
         flat = abstracted(photo, recipe.abstraction, faces)
         target = photo + share * (flat - photo)
         layer = recipe.content_layer
@@ -156,25 +139,20 @@ class Objective:
         maps = features[layer].float(), wanted[layer].float()
         content = content_distance(*maps) / paintings.content_baseline
         cared = content_distance(*maps, care) / paintings.content_baseline
-        colours = torch.zeros_like(content)  # no boldness lets go of these: nothing else asks for any
         if bool(own.any()):
             colours = own.to(device) * chroma_distance(seen, photo)
-            content = content + colours
+            content, cared = content + colours, cared + colours
         weights = (state.style_weights * paintings.weight)[labels].to(device)
         learned = ramp(progress, 0.0, STYLE_FULL) if self.from_nothing else 1.0
-        of_photo = (
-            recipe.content_weight * cared
-            + held * recipe.structure_weight * structure_distance(seen, target, care)
-            + skin_weight * SKIN_CONTRAST * contrast_distance(seen, photo, faces)
-        )
         total = (
             recipe.style_weight * learned * weights * style
             + recipe.palette_weight * learned * self._palette(seen, photo, shown)
-            + shown.photo_share.to(device) * of_photo
-            + recipe.content_weight * colours
+            + recipe.content_weight * cared
+            + held * recipe.structure_weight * structure_distance(seen, target, care)
             + recipe.tv_weight * total_variation(seen)
             + recipe.grid_weight * grid_excess(seen)
             + held * recipe.even_weight * unevenness(seen, photo, care)
+            + skin_weight * SKIN_CONTRAST * contrast_distance(seen, photo, faces)
             + RANGE_WEIGHT * out_of_range(stylized)
         )
         if paintings.patches:
@@ -197,7 +175,7 @@ class Objective:
         recipe, device = state.recipe, state.device
         kind, seed = recipe.style_loss, dice_of(recipe, state.step)
         alone = (shown.others == 0).to(device)
-        share = shown.share.to(device)
+        strength = shown.strength.to(device)
         targets = {}
         for layer in recipe.style_layers:
             kept = self.paintings.kept[layer]
@@ -205,10 +183,10 @@ class Objective:
             other = statistic_of_kept(kind, kept[shown.others], seed)
             own = statistic(kind, photo_features[layer], seed) if photo_features else target
             start = torch.where(alone[:, None, None, None], own, other)
-            targets[layer] = start + share[:, None, None, None] * (target - start)
+            targets[layer] = start + strength[:, None, None, None] * (target - start)
         baseline = self.paintings.style_baseline
         first, second = baseline[shown.labels.to(device)], baseline[shown.others.to(device)]
-        from_photo = second + share[:, None, None] * (first - second)
+        from_photo = second + strength[:, None, None] * (first - second)
         distances = style_distances(kind, features, targets, seed)
         return (distances / torch.where(alone[:, None, None], first, from_photo)).mean((1, 2))
 
@@ -217,8 +195,8 @@ class Objective:
         palettes, device = self.paintings.palettes, seen.device
         alone = (shown.others == 0).to(device)[:, None, None]
         start = torch.where(alone, palette(photo), palettes[shown.others])
-        share = shown.share.to(device)[:, None, None]
-        wanted = start + share * (palettes[shown.labels] - start)
+        strength = shown.strength.to(device)[:, None, None]
+        wanted = start + strength * (palettes[shown.labels] - start)
         own = self._own_colours(shown).to(device)  # such a style has no palette
         return (1 - own) * palette_distance(palette(seen), wanted)
 
@@ -226,7 +204,7 @@ class Objective:
         """Patch fractions remaining, each painting's by its share of the mix. Shape (B,)."""
         seed, baseline = dice_of(state.recipe, state.step), self.paintings.patch_baseline
         total = torch.zeros(len(shown.labels), device=state.device)
-        for rows, share in ((shown.labels, shown.share), (shown.others, 1 - shown.share)):
+        for rows, share in ((shown.labels, shown.strength), (shown.others, 1 - shown.strength)):
             share = (share * (rows > 0)).to(state.device)
             if bool(share.any()):
                 fraction = patch_distances(features, self.paintings.patches, rows, seed) / baseline[rows]
@@ -236,7 +214,7 @@ class Objective:
     def _own_colours(self, shown: Shown) -> Tensor:
         """How much of each sample's colours is the photo's own. Shape (B,), on the CPU."""
         flags, alone = self.paintings.own_colours, shown.others == 0
-        mixed = shown.share * flags[shown.labels] + (1 - shown.share) * flags[shown.others]
+        mixed = shown.strength * flags[shown.labels] + (1 - shown.strength) * flags[shown.others]
         return torch.where(alone, flags[shown.labels], mixed)
 
 

@@ -90,7 +90,6 @@ class Recipe:
     stability_weight: float = 30.0  # of holding still while the scene moves or the sensor is noisy; 0: off
     light_share: float = 0.0  # of the samples that coloured lamps light, as on a stage; skin is known before
     strength_share: float = 0.04  # of the samples that show a style at part of its strength, else the photo
-    bold_share: float = 0.0  # of the whole styles, those beyond their strength, which let go of the photo
 
     text: str = field(default="", compare=False)  # the file, verbatim
     folder: Path = field(default=Path(), compare=False)
@@ -252,7 +251,6 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "stability_weight": (0, 1e6),
     "light_share": (0, 1),
     "strength_share": (0, 0.9),
-    "bold_share": (0, 0.9),
 }
 
 

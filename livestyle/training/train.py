@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from livestyle.errors import RecipeError
-from livestyle.mix import STRONGEST
 from livestyle.training.dataset import ContentImages, to_tensor
 from livestyle.training.features import open_loss_network
 from livestyle.training.objective import Objective, Shown, StepLoss
@@ -117,7 +116,7 @@ def _step(state: TrainState, loss: StepLoss, shown: Shown, ranks: Ranks) -> floa
 def sample_styles(recipe: Recipe, step: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     """What each sample of a step shows: a style row, another row, and the first one's share of the mix.
 
-    Shapes: (B,) int64 in 1 … N, (B,) int64 in 0 … N with 0 for "original", (B,) float in [0, 1.5].
+    Shapes: (B,) int64 in 1 … N, (B,) int64 in 0 … N with 0 for "original", (B,) float in [0, 1].
     Rows take turns, so that no batch holds one style only: styles merge if it does.
     """
     n = len(recipe.styles)
@@ -127,12 +126,10 @@ def sample_styles(recipe: Recipe, step: int, batch: int) -> tuple[Tensor, Tensor
     for i, turn in enumerate(rounds.tolist()):
         order = torch.randperm(n, generator=torch.Generator().manual_seed(recipe.seed * 7919 + turn))
         labels[i] = order[labels[i] - 1] + 1
-    dice = torch.rand(5, batch, generator=torch.Generator().manual_seed(recipe.seed * 104729 + step))
+    dice = torch.rand(4, batch, generator=torch.Generator().manual_seed(recipe.seed * 104729 + step))
     partial = dice[0] < recipe.strength_share
     mixed = (dice[2] < MIX_SHARE) & ~partial & (n > 1)
-    bold = (dice[4] < recipe.bold_share) & ~partial & ~mixed
-    whole = torch.where(bold, 1 + (STRONGEST - 1) * dice[1], 1.0)
-    strength = torch.where(partial | mixed, dice[1], whole)
+    strength = torch.where(partial | mixed, dice[1], 1.0)
     # One of the n - 1 rows that follow, round and round.
     other = (labels + (dice[3] * (n - 1)).long()) % n + 1
     return labels, torch.where(mixed, other, 0), strength

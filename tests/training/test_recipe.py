@@ -145,7 +145,7 @@ WEIGHTS = [
     "even_weight",
     "patch_weight",
 ]
-SHARES = ["style_target", "light_share", "strength_share", "bold_share"]
+SHARES = ["style_target", "light_share", "strength_share"]
 
 
 @pytest.mark.parametrize("key", [*RATES, *WEIGHTS, *SHARES])

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,21 +58,6 @@ def test_a_small_share_of_the_samples_shows_a_style_at_part_of_its_strength() ->
     assert partial.min() > 0
     fifths = Counter((5 * partial).long().tolist())
     assert [fifths[n] / len(partial) for n in range(5)] == pytest.approx(5 * [0.2], abs=0.038)
-
-
-def test_a_share_of_the_samples_shows_a_style_beyond_its_strength() -> None:
-    recipe = recipe_of(3, strength_share=0.1, bold_share=0.25)
-    samples = [sample_styles(recipe, step, 4) for step in range(2500)]
-    others, strengths = (torch.cat(parts) for parts in list(zip(*samples, strict=True))[1:])
-    bold = strengths[strengths > 1]
-    # Of 10,000 a quarter of those that are neither at part of their strength nor a mix: three deviations.
-    assert len(bold) == pytest.approx(10_000 * 0.25 * 0.9 * 0.85, abs=118)
-    assert (others[strengths > 1] == 0).all()
-    assert bold.max() <= 1.5
-    assert bold.mean() == pytest.approx(1.25, abs=0.01)
-    # All else is as it would be without them.
-    plain = torch.cat([sample_styles(replace(recipe, bold_share=0), step, 4)[2] for step in range(2500)])
-    assert torch.equal(plain[strengths <= 1], strengths[strengths <= 1])
 
 
 def test_without_a_share_every_sample_is_a_style_at_full_strength_or_a_mix_of_two() -> None:
